@@ -50,7 +50,7 @@ def recompute_totals(
     record."""
     with open_database(settings, log, number, last_offset) as prefix:
         reader = Partition(load, _make_line_reader(log, number), partial(records, log, EVENTS, number), prefix.database)
-        rights = PartitionRights(reader.bound_cost, prefix.database)
+        rights = PartitionRights(reader.bound_cost, reader.bound_prices, prefix.database)
         totals, marks = Totals(), dict[str, Mark]()
         if prefix.loaded is not None:
             reader.load_state(prefix.loaded.content["state"])

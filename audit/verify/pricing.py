@@ -63,6 +63,21 @@ class Rated(NamedTuple):
         return self.currency, self.document, self.price_id, self.tier_basis, self.contract_id
 
 
+class PriceTier(NamedTuple):
+    """The greatest rates of a million tokens of each side, in calls with more tokens than ``above``."""
+
+    above: int
+    rates: dict[str, Decimal]
+
+
+class GreatestPrices(NamedTuple):
+    """The prices that bound calls: of a call, and of its tokens by rising tiers."""
+
+    currency: str
+    call_cost: Decimal
+    tiers: list[PriceTier]
+
+
 class Book:
     """A price book with a cache of lookups."""
 
@@ -170,6 +185,26 @@ def rate_quarantined(data: Mapping[str, Any], time: datetime, books: Iterable[Bo
     return rated._replace(
         currency=book.book.currency, document=book.digest, price_id=price_id, greatest_cost=_add_bounds(bounds)
     )
+
+
+def find_greatest_prices(
+    data: Mapping[str, Any], time: datetime, books: Iterable[Book], aliases: Aliases
+) -> GreatestPrices | None:
+    """Return the greatest prices by which calls are bounded; None where figures do not bound them."""
+    listing = _find_price(data, time, list(books), aliases)
+    if isinstance(listing, str):
+        return None
+    book, _, price, _, _ = listing
+    if any(isinstance(rates.get("requests"), Hourly) for rates in price.bounding):
+        return None  # a call costs by its seconds too
+    call_cost = _add_bounds(unknown_usage.bound_quantities(data, price))
+    tiers = []
+    for above in (None, *price.list_tiers()):
+        rates = unknown_usage.find_greatest_rates(price, None, 0 if above is None else above + 1)
+        if rates is None:
+            return None
+        tiers.append(PriceTier(above or 0, rates))
+    return None if call_cost is None else GreatestPrices(book.book.currency, call_cost, tiers)
 
 
 def _add_bounds(bounds: list[Decimal | None]) -> Decimal | None:

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 from audit.verify.contracts import Contracts, Owner, Position
 from audit.verify.known_events import NO_ENTRY, KnownEvent, KnownEvents, hash_identity, hash_line
-from audit.verify.pricing import Aliases, Book, Rated, negate, rate_quarantined
+from audit.verify.pricing import (
+    Aliases,
+    Book,
+    GreatestPrices,
+    Rated,
+    find_greatest_prices,
+    negate,
+    rate_quarantined,
+)
 from audit.verify.restatement import Periods, has_other_costs, is_reached, read_restatement
 from audit.verify.schema_check import TOKEN_TOTALS_MISMATCH, find_quarantine_reason, is_valid, parse_event
 from ledger import envelope, outcomes
@@ -444,6 +452,13 @@ class Partition:
     def bound_cost(self, data: dict[str, Any], time: datetime, position: Position | None = None) -> Rated:
         """Bound the cost of a call by the books in force, now or at a position before."""
         return rate_quarantined(data, time, self._list_books(position), self._read_aliases(position))
+
+    def bound_prices(
+        self, data: Mapping[str, Any], time: datetime, position: Position | None = None
+    ) -> GreatestPrices | None:
+        """Return the greatest prices of calls by the books in force, now or at a position before; None where they have
+        none."""
+        return find_greatest_prices(data, time, self._list_books(position), self._read_aliases(position))
 
     def _list_books(self, position: Position | None) -> list[Book]:
         """Return the books in force, now or at a position before; the latest name first."""

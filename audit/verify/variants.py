@@ -26,6 +26,11 @@ class CallRates(NamedTuple):
     def has_tiers(self) -> bool:
         return any(isinstance(rate, Tiered) for rates in self.bounding for rate in rates.values())
 
+    def list_tiers(self) -> list[int]:
+        """List the amounts of tokens above which any class costs otherwise, rising."""
+        tiered = [rate for rates in self.bounding for rate in rates.values() if isinstance(rate, Tiered)]
+        return sorted({tier.above for rate in tiered for tier in rate.tiers})
+
 
 class Stated(NamedTuple):
     """What decides which rates of a price a call gets: what it states, in the words of prices, and the places of the

@@ -253,7 +253,7 @@ def test_an_entry_that_was_altered_on_its_topic(
         (b'\\"grants\\":[\\"vault', b'\\"grants\\":[\\"other', "admission.decided", {"field": "grants"}),
         (b'\\"released\\":true', b'\\"released\\":false', "admission.released", {"field": "released"}),
         (b'\\"amounts\\":{\\"calls\\":2', b'\\"amounts\\":{\\"calls\\":3', "lease.granted", {"field": "amounts"}),
-        (b'\\"reason\\":\\"unmeasured', b'\\"reason\\":\\"limit', "lease.refused", {"field": "reason"}),
+        (b'\\"reason\\":\\"unmeasured', b'\\"reason\\":\\"limit', "lease.refused", {"field": "body.reason"}),
         (b"lease.returned", b"lease.expired", "lease.returned", {"field": ""}),
         (b'"event_id":"a2"', b'"event_id":"a3"', "admission.decided", {"field": "event_id"}),
     ],

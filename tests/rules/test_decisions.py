@@ -5,6 +5,8 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,14 @@ from audit.verify.rights.decisions import NAMES, Decision, list_differences, rea
 from audit.verify.rights.partition_rights import PartitionRights
 from ledger.log import Record
 from ledger.log.topics import DECISIONS
-from ledger.pricing.price_book import pack_book
+from ledger.pricing.price_book import pack_book, unpack_book
 from ledger.pricing.price_book_file import parse_book
 from streams.folds.grants import estimates
 from streams.replay import replay
 from tallystick import ANY_EVENT
+from tallystick.rights.leased_names import write_leased_name
+from tests.rules.test_rules import BOOKS as RULE_BOOKS
+from tests.rules.test_rules import DOCUMENTS as RULE_DOCUMENTS
 from tests.streams.build import DOCUMENTS, START, adopt, call, control, correction, record
 
 
@@ -41,7 +46,7 @@ def decide_by_audit(
             lambda digest: open_document(digest, documents[digest]), read_line, lambda first, end: records[first:end],
             database,
         )  # fmt: skip
-        return reader, PartitionRights(reader.bound_cost, database)
+        return reader, PartitionRights(reader.bound_cost, reader.bound_prices, database)
 
     reader, rights = begin()
     decisions = []
@@ -81,7 +86,9 @@ providers:
     model_match: {starts_with: m}
     models:
       - {id: m1, context_window: 1000000, prices: [{rates: {input: 2, output: 5}}]}
-      - {id: m2, prices: [{rates: {input: 0.1, output: 1}}]}
+      - id: m2
+        prices: [{rates: {input: {base: 0.1, tiers: [{above: 100000, rate: 0.2}]}, output: 1, requests: 2}}]
+        variants: [{when: {service_tier: batch}, multiplier: 0.5}]
 """
 EURO_BOOK = """
 name: euro
@@ -150,6 +157,36 @@ def test_the_folds_and_the_audit_decide_alike(stories: int, monkeypatch: pytest.
         assert compare(Story(seed).tell(30), BOOKS) == [], f"seed {seed}"
 
 
+def test_leases_say_the_same_prices_of_any_model() -> None:
+    """Of all books of the table of cases: with tiers, variants, prices by the hour, and sellers of another's models."""
+    documents = RULE_DOCUMENTS | DOCUMENTS
+    tiers = [{}, *({"service_tier": tier} for tier in ("batch", "flex", "priority", "scale"))]
+    shapes = set[tuple[bool, bool]]()
+    for digest, packed in RULE_BOOKS.values():
+        book = unpack_book(digest, packed)
+        names = sorted({model.id for provider in book.providers for model in provider.models})
+        models = [
+            {"provider": provider.id, "model": name} | tier
+            for provider, name, tier in product(book.providers, [*names, "nobody's"], tiers)
+        ]
+        steps: list[list[Any]] = [
+            [0, "price_book.adopted", {"name": book.name, "document": digest}],
+            [0, "grant.created", {"grant": "g", "dimension": "team", "scope": "a",
+                                  "limits": [{"meter": "calls", "amount": "9"}]}],
+            *([1, "lease", {"team": "a", "calls": 1, "models": models[first : first + 64]}]
+              for first in range(0, len(models), 64)),
+        ]  # fmt: skip
+        records = build_log(steps)
+        assert compare(records, documents) == []
+        shapes |= {
+            (len(price["tiers"]) > 1, Decimal(price["per_call"]) > 0)
+            for decisions in decide_by_audit(records, documents)
+            for decision in decisions
+            for price in decision.fields.get("prices", ())
+        }
+    assert len(shapes) == 4, "with tiers and without, with a price of a call and without"
+
+
 def test_a_split_of_a_log_changes_no_decision() -> None:
     for seed in range(10):
         records = Story(seed).tell(30)
@@ -201,6 +238,7 @@ class Story:
         self.calls: list[str] = []
         self.grants: list[str] = []
         self.asks: list[str] = []
+        self.leases: list[str] = []
         self.limits_of: dict[str, list[dict[str, Any]]] = {}
         self.offset = 0
 
@@ -264,9 +302,17 @@ class Story:
             fields |= {"calls": 3}
         if self.draw.random() < 0.5 and self.asks:
             fields["admission"] = self.pick(self.asks)
+        if self.draw.random() < 0.2 and self.leases:
+            fields["admission"] = self.name_leased(self.pick(self.leases))
         if self.draw.random() < 0.15 and self.grants:
             fields["grant"] = self.pick(self.grants)
         return {name: value for name, value in fields.items() if value is not None}
+
+    def name_leased(self, lease: str) -> str:
+        """Name an admission from a lease, now and then one that a call named before."""
+        taken = {"billed": self.draw.randint(0, 9) * 10**11, "tokens": 500_000, "calls": 1}
+        meters = self.draw.sample(sorted(taken), self.draw.randint(1, 3))
+        return write_leased_name(lease, self.draw.randint(1, 6), {meter: taken[meter] for meter in meters})
 
     def control(self, control_type: str, body: dict[str, Any], **fields: Any) -> bytes:
         data = {"control": control_type, "body": body} | fields
@@ -357,9 +403,10 @@ class Story:
                 {name: limit[name] for name in limit if name not in ("floor", "lend")} for limit in limits
             ]
         if self.draw.random() < 0.2 and not self.is_calm:
-            body["expires_at"] = (START + timedelta(seconds=self.now_s + 300)).isoformat()
+            ends_s = self.now_s + self.draw.choice((50, 300))
+            body["expires_at"] = (START + timedelta(seconds=ends_s)).isoformat()
         self.grants.append(name)
-        fields = {"actor": "p-9"} if self.draw.random() < 0.5 else {}
+        fields = {"actor": "p-9"} if self.draw.random() < 0.5 else {"reason": "a pilot"}
         if self.draw.random() < 0.1 and not self.is_calm:
             fields["effective_at"] = (START + timedelta(seconds=self.now_s + 100)).isoformat()
         return self.control(control_type, body, **fields)
@@ -417,8 +464,15 @@ class Story:
     def lease(self) -> bytes:
         id = self.name()
         self.asks.append(id)
+        self.leases.append(id)
         data: dict[str, Any] = self.scopes()
         data.pop("region", None)
+        if self.draw.random() < 0.5:
+            models = (
+                {"model": "m1"}, {"model": "m2"}, {"model": "m2", "service_tier": "batch"},
+                {"model": "M1", "provider": "acme", "region": "eu"}, {"model": "m9"}, {"model": "mx"},
+            )  # fmt: skip
+            data["models"] = self.draw.sample(models, 2)
         data |= {"holder": "h", "billed": str(self.draw.randint(1, 9)), "notional": "5", "currency": "USD"}
         data |= {"tokens": 2_000_000, "calls": 5}
         if self.draw.random() < 0.1:

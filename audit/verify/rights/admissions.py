@@ -43,6 +43,7 @@ class Refusal(NamedTuple):
     refill_us: int | None = None
     is_retryable: bool = False
     kept_amount: int = 0
+    needed_amount: int | None = None  # the most that the call may take of the limit
 
     @property
     def rank(self) -> tuple[int, bool, bool]:
@@ -235,4 +236,5 @@ def _find_refusal(grant: Grant, room: Room, amount: int, now_us: int) -> Refusal
         room.find_refill(amount, now_us) if is_possible and not is_contended else None,
         is_possible and (is_contended or limit.at_limit == "throttle"),
         room.kept_amount if is_kept else 0,
+        amount,
     )

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from audit.verify.rights.admissions import list_candidates
 from audit.verify.rights.estimates import add_share
 from audit.verify.rights.limits import Amounts, Limit, is_counted, measure, measure_call
-from audit.verify.rights.organization_rights import Charge, OrganizationRights, Reservation
+from audit.verify.rights.organization_rights import Charge, Lease, OrganizationRights, Reservation
 from audit.verify.rights.tree import Grant, find_obstacle
 from audit.verify.rights.windows import BUCKETS
+from tallystick.rights.leased_names import read_leased_name
 
 Position = tuple[int, int]
 
@@ -107,9 +108,12 @@ def settle(rights: OrganizationRights, uses: Uses, used_call: UsedCall, now_us: 
         if reservation.is_expired:
             return settlement._replace(way="late")
         return settlement._replace(way="settled", reserved=reservation.charges)
-    if (lease := rights.leases.get(name)) is not None:
+    lease, taken_amounts = _find_lease(rights, name)
+    if lease is not None:
         time_us = min(max(used_call.time_us, lease.leased_us), now_us)
-        settlement = _count(rights, uses, used_call, lease.path, time_us, now_us, lease=name)
+        settlement = _count(
+            rights, uses, used_call, lease.path, time_us, now_us, lease=lease, taken_amounts=taken_amounts
+        )
         return settlement._replace(way="late" if lease.is_expired else "leased")
     time_us = min(used_call.time_us, now_us)
     return _count(rights, uses, used_call, _choose_path(rights, used_call, time_us), time_us, now_us)
@@ -133,6 +137,19 @@ def amend(rights: OrganizationRights, uses: Uses, use: Use, used_call: UsedCall,
     return _count(rights, uses, used_call, use.path, use.time_us, now_us)
 
 
+def _find_lease(rights: OrganizationRights, name: str) -> tuple[Lease | None, Mapping[str, int] | None]:
+    """Return the lease that a call names, and what its holder took of each measure where the call has a number that no
+    call named before."""
+    if name in rights.leases:
+        return rights.leases[name], None
+    leased_name = read_leased_name(name)
+    lease = None if leased_name is None else rights.leases.get(leased_name.lease)
+    if leased_name is None or lease is None or leased_name.number in lease.named_numbers:
+        return None, None
+    lease.named_numbers.add(leased_name.number)
+    return lease, leased_name.amounts
+
+
 def _choose_path(rights: OrganizationRights, used_call: UsedCall, time_us: int) -> list[str]:
     """Choose the grants of a call for which nobody asked: of each scope the first that allows it, and all above."""
     path_names: dict[str, None] = {}
@@ -145,9 +162,10 @@ def _choose_path(rights: OrganizationRights, used_call: UsedCall, time_us: int) 
 
 def _count(
     rights: OrganizationRights, uses: Uses, used_call: UsedCall, path: list[str], time_us: int, now_us: int, *,
-    reservation: Reservation | None = None, lease: str | None = None,
+    reservation: Reservation | None = None, lease: Lease | None = None, taken_amounts: Mapping[str, int] | None = None,
 ) -> Settlement:  # fmt: skip
-    """Count a call in all limits of some grants, once each."""
+    """Count a call in all limits of some grants, once each. Off a lease goes what was taken for the call, else what it
+    counts."""
     limits = rights.list_limits(path, now_us)
     excesses = [_read_excess(rights, grant, limit, now_us) for grant, limit in limits]
     reserved: dict[tuple[str, str], int] = {}
@@ -157,7 +175,10 @@ def _count(
             rights.commit(reservation.charges, -1)
     countings, crossings = [], []
     for grant, limit in limits:
-        counting = _measure(grant, limit, used_call.amounts, reserved.get((grant.name, limit.key), 0), time_us)
+        held_amount = reserved.get((grant.name, limit.key), 0)
+        if taken_amounts is not None:
+            held_amount = taken_amounts.get(limit.meter, 0)
+        counting = _measure(grant, limit, used_call.amounts, held_amount, time_us)
         if counting is None:
             continue
         countings.append(counting)
@@ -166,13 +187,12 @@ def _count(
         if crossing is not None:
             crossings.append(Crossing(grant.name, limit, *crossing))
         rights.watch(grant.name, limit, meter, now_us)
-    if lease is not None:
-        amounts = {(counting.grant, counting.limit_key): counting.amount for counting in countings}
-        charges = rights.leases[lease].charges
-        rights.take_from_lease(
-            rights.leases[lease],
-            [min(charge.amount, amounts.get((charge.grant, charge.limit_key), 0)) for charge in charges],
-        )
+    taken: list[Charge] = []
+    if lease is not None and taken_amounts is not None:
+        taken = rights.take_from_lease(lease, [taken_amounts.get(charge.meter, 0) for charge in lease.charges])
+    elif lease is not None:
+        amounts = {counting[:2]: counting.amount for counting in countings}
+        taken = rights.take_from_lease(lease, [amounts.get(charge[:2], 0) for charge in lease.charges])
     if countings:
         uses.keep(used_call.position, Use(path, time_us, countings), _find_forgotten(limits, time_us))
     growths = [
@@ -180,7 +200,8 @@ def _count(
         for (grant, limit), excess in zip(limits, excesses, strict=True) if limit.is_enforced
     ]  # fmt: skip
     overshoot = [growth for growth in growths if growth.amount > 0]
-    return Settlement("unasked", path, [], countings, overshoot, crossings)
+    reserved_charges = [charge for charge in taken if charge.amount]
+    return Settlement("unasked", path, reserved_charges, countings, overshoot, crossings)
 
 
 def _find_forgotten(limits: list[tuple[Grant, Limit]], time_us: int) -> int | None:

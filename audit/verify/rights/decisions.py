@@ -73,9 +73,14 @@ def read_decisions(record: Record) -> list[Decision]:
         organization, event_index = fields["organization"], fields["event_index"]
         if "body" in fields:
             body = json.loads(fields.pop("body"))
-            fields |= {"body": body} if name == "control.applied" else body
+            fields |= {"body": body} if name == "control.applied" else _read_body(body, fields)
         decisions.append(Decision(organization, event_index, name, _drop_prose(name, fields)))
     return decisions
+
+
+def _read_body(body: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the fields of a body. One that repeats a column, and says something else, is a field of its own."""
+    return {field if columns.get(field, value) == value else f"body.{field}": value for field, value in body.items()}
 
 
 def _drop_prose(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,16 +20,22 @@ class LeaseAsk(NamedTuple):
     scopes: Mapping[str, str]
     amounts: Mapping[str, int]
     currency: str
+    admits_until_us: int
     expires_us: int
     grant: str | None = None
 
 
 class Slice(NamedTuple):
-    """The amounts that a lease is given, with the grant of each scope and the calls that all of them allow."""
+    """The amounts that a lease is given and what they are charged to, with the grant of each scope, the calls that it
+    admits and until when, and the limits that only warn and have nothing left."""
 
     amounts: dict[str, int]
+    charges: list[Charge]
     grants: list[str]
     allow: Allow
+    dimensions: list[str]
+    admits_until_us: int
+    warnings: list[tuple[str, str]]
 
 
 def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice | Refusal:
@@ -38,13 +44,18 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
         return Refusal("", "duplicate")
     paths: list[list[Grant]] = []
     rooms: list[tuple[Grant, Room]] = []
+    warnings: list[tuple[str, str]] = []
     for candidates, other_names in list_ways(rights, ask.scopes, ask.grant, lambda path: not find_stop(path, now_us)):
         refusals = [_find_refusal(rights, path, other_names, ask, now_us) for path in candidates]
         if None not in refusals:
             assert refusals[0] is not None, "none is absent"
             return refusals[0]
         paths.append(candidates[refusals.index(None)])
-        rooms += _list_rooms(rights, paths[-1], other_names, now_us)
+        for grant, room in _list_rooms(rights, paths[-1], other_names, now_us):
+            if room.limit.is_enforced:
+                rooms.append((grant, room))
+            elif _find_slice(room) < 1:
+                warnings.append((grant.name, room.limit.key))
     if not paths:
         return Refusal("", "no grant")
     names = list(dict.fromkeys(grant.name for path in paths for grant in path))
@@ -58,7 +69,11 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
         dict.fromkeys(Charge(grant.name, room.limit.key, amounts[room.limit.meter]) for grant, room in rooms)
     )
     rights.lease(ask.name, Lease(names, charges, now_us, ask.expires_us))
-    return Slice(amounts, [path[0].name for path in paths], _intersect_allows(paths, now_us))
+    ends_us = [grant.expires_us for path in paths for grant in path if grant.expires_us is not None]
+    return Slice(
+        amounts, charges, [path[0].name for path in paths], _intersect_allows(paths, now_us),
+        sorted(rights.tree.scopes), min([ask.admits_until_us, *ends_us]), list(dict.fromkeys(warnings)),
+    )  # fmt: skip
 
 
 def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[str, int]) -> list[Charge]:
@@ -66,12 +81,7 @@ def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[
     lease = rights.leases.get(name)
     if lease is None or lease.is_expired:
         return []
-    charges = [
-        charge._replace(amount=min(charge.amount, unused_amounts.get(charge.limit_key.partition("/")[0], 0)))
-        for charge in lease.charges
-    ]
-    rights.take_from_lease(lease, [charge.amount for charge in charges])
-    return charges
+    return rights.take_from_lease(lease, [unused_amounts.get(charge.meter, 0) for charge in lease.charges])
 
 
 def _find_refusal(
@@ -82,6 +92,8 @@ def _find_refusal(
         return Refusal(stop.grant.name, stop.reason, stop.grant.granted_by)
     for grant, room in _list_rooms(rights, path, other_names, now_us):
         limit = room.limit
+        if not limit.is_enforced:
+            continue
         if limit.meter not in ask.amounts:
             return Refusal(grant.name, "unmeasured", grant.granted_by, limit=limit)
         if limit.meter in MONEY and limit.currency != ask.currency:
@@ -94,12 +106,11 @@ def _find_refusal(
 def _list_rooms(
     rights: OrganizationRights, path: list[Grant], other_names: list[str], now_us: int
 ) -> list[tuple[Grant, Room]]:
-    """List the rooms of the limits of a path. Those that only warn hold no slice back."""
+    """List the rooms of the limits of a path."""
     names = [grant.name for grant in path]
     return [
         (grant, read_room(rights, grant, limit, [*names, *other_names], now_us))
         for grant, limit in rights.list_limits(names, now_us)
-        if limit.is_enforced
     ]
 
 

@@ -22,6 +22,10 @@ class Charge(NamedTuple):
     limit_key: str
     amount: int
 
+    @property
+    def meter(self) -> str:
+        return self.limit_key.partition("/")[0]
+
 
 class Basis(NamedTuple):
     """The most that an admitted call may cost, and the grants and the model in whose history its share goes."""
@@ -54,13 +58,14 @@ class Reservation(msgspec.Struct):
 
 
 class Lease(msgspec.Struct):
-    """The charges that a lease still holds."""
+    """The charges that a lease still holds, and the numbers of the admissions from it that a call has named."""
 
     path: list[str]
     charges: list[Charge]
     leased_us: int
     expires_us: int
     is_expired: bool = False
+    named_numbers: set[int] = set()
 
 
 class Rearming(NamedTuple):
@@ -132,13 +137,18 @@ class OrganizationRights(msgspec.Struct):
         self.commit(lease.charges, 1)
         heapq.heappush(self.agenda, (lease.expires_us, LEASE, name, ""))
 
-    def take_from_lease(self, lease: Lease, amounts: list[int]) -> None:
-        """Take amounts off what a lease holds, one of each of its charges."""
-        self.commit([charge._replace(amount=amount) for charge, amount in zip(lease.charges, amounts, strict=True)], -1)
-        lease.charges = [
-            charge._replace(amount=charge.amount - amount)
+    def take_from_lease(self, lease: Lease, amounts: list[int]) -> list[Charge]:
+        """Take amounts off what a lease holds, one of each of its charges, and no more than it holds; return them."""
+        taken = [
+            charge._replace(amount=min(charge.amount, amount))
             for charge, amount in zip(lease.charges, amounts, strict=True)
         ]
+        self.commit(taken, -1)
+        lease.charges = [
+            charge._replace(amount=charge.amount - part.amount)
+            for charge, part in zip(lease.charges, taken, strict=True)
+        ]
+        return taken
 
     def commit(self, charges: list[Charge], sign: int) -> None:
         """Reserve or lease amounts, or with a sign of -1 take them off."""

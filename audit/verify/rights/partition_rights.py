@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit.verify.pricing import Rated
+from audit.verify.pricing import GreatestPrices, Rated
 from audit.verify.recompute import DUE_INDEX, MAX_AHEAD, JudgedLine, order_position
 from audit.verify.rights.budgets import Budgets, Fact, Position, Spend
 from audit.verify.rights.calls import Crossing, UsedCall, Uses, amend, settle, take_back
@@ -36,6 +36,8 @@ UNKNOWN_PRICINGS = ("unknown", "unpriced", "partially_priced")
 FREE = Amounts(0, 0, None, 0, 0)
 BoundCall = Callable[[dict[str, Any], datetime, Position], Rated]
 """Bound the cost of a call at a time, by what is in force at a position."""
+BoundPrices = Callable[[Mapping[str, Any], datetime, Position], GreatestPrices | None]
+"""Return the greatest prices of calls in the same way; None where they have none."""
 
 
 class Step(NamedTuple):
@@ -54,8 +56,9 @@ class Step(NamedTuple):
 class PartitionRights:
     """Decide what a partition's records make of rights, in the order of the log."""
 
-    def __init__(self, bound_call: BoundCall, database: sqlite3.Connection) -> None:
+    def __init__(self, bound_call: BoundCall, bound_prices: BoundPrices, database: sqlite3.Connection) -> None:
         self._bound_call = bound_call
+        self._bound_prices = bound_prices
         self._budgets = Budgets()
         self._rights: dict[str, OrganizationRights] = {}
         self._uses = Uses(database)
@@ -112,7 +115,9 @@ class PartitionRights:
                 self._load(organization), cause, line.data, self._make_bound(place), self._now_us
             )
         elif line.kind == "lease" and is_new:
-            yield from answer_lease(self._load(organization), cause, line.data, self._now_us)
+            yield from answer_lease(
+                self._load(organization), cause, line.data, self._make_price_bound(place), self._now_us
+            )
         elif line.kind == "inference" and (step.reversed is not None or line.rated is not None):
             reversed_fact, added_fact = (
                 None if side is None else _read_fact(side, cause, place) for side in (step.reversed, step.added)
@@ -135,6 +140,11 @@ class PartitionRights:
 
         return bound_cost
 
+    def _make_price_bound(self, place: Position) -> Callable[[Mapping[str, Any]], GreatestPrices | None]:
+        """Return a function that tells the greatest prices of the calls of a lease that is asked for at a place."""
+        now = EPOCH + timedelta(microseconds=self._now_us)
+        return lambda fields: self._bound_prices(fields, now, place)
+
     def _apply_control(self, cause: Cause, place: Position, data: Mapping[str, Any]) -> Iterator[Decision]:
         control_type, body = data["control"], data["body"]
         if control_type == "budget.allocated":
@@ -155,9 +165,10 @@ class PartitionRights:
         if grant is None:
             yield cause.decide("control.ineffective", control_type=control_type)
             return
+        origin = {name: data[name] for name in ("actor", "reason") if data.get(name) is not None}
         yield cause.decide(
             "control.applied", control_type=control_type, effective_us=effective_us if is_starting else now_us,
-            known_us=now_us, body=body,
+            known_us=now_us, body={**body, **origin},
         )  # fmt: skip
         for limit in grant.list_limits(now_us):
             meter = rights.read_meter(grant, limit, now_us)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from audit.verify.pricing import GreatestPrices
 from audit.verify.rights.admissions import Answer, Ask, Refusal, decide, release
 from audit.verify.rights.calls import Settlement
 from audit.verify.rights.decisions import Cause, Decision
@@ -21,6 +22,9 @@ SETS = {
     "data_classes": "data_class", "purposes": "purpose", "environments": "environment", "operations": "operation",
 }  # fmt: skip
 """The field of a call for each dimension of a set."""
+MILLION = Decimal(1_000_000)
+BoundPrices = Callable[[Mapping[str, Any]], GreatestPrices | None]
+"""The greatest prices of calls with some fields now; None where they have none."""
 BoundCost = Callable[[dict[str, Any]], tuple[int | None, str | None]]
 """The most that a call of these fields may cost now, in 10^-12, and its currency; None is not known."""
 
@@ -37,10 +41,14 @@ def answer_admission(
     quantile_ppm = None if data.get("estimate") is None else int(Decimal(str(data["estimate"])) * WHOLE_PPM)
     ask = Ask(str(cause.id), read_scopes(data), read_call(data), expires_us, data.get("grant"), quantile_ppm)
     answer = decide(rights, ask, lambda model: _estimate_amounts(data, model, bound_cost), now_us)
-    yield cause.decide("admission.decided", admission=ask.name, **_describe_answer(answer, expires_us))
+    yield cause.decide(
+        "admission.decided", admission=ask.name, asked=_describe_ask(data), **_describe_answer(answer, expires_us)
+    )
 
 
-def answer_lease(rights: OrganizationRights, cause: Cause, data: Mapping[str, Any], now_us: int) -> Iterator[Decision]:
+def answer_lease(
+    rights: OrganizationRights, cause: Cause, data: Mapping[str, Any], bound_prices: BoundPrices, now_us: int
+) -> Iterator[Decision]:
     """Answer an ask for a slice, or take back what a holder does not use."""
     amounts = {meter: pico(str(data[meter])) for meter in MONEY if data.get(meter) is not None}
     amounts |= {meter: data[meter] for meter in ("tokens", "calls") if data.get(meter) is not None}
@@ -52,15 +60,19 @@ def answer_lease(rights: OrganizationRights, cause: Cause, data: Mapping[str, An
     settle_s = LEASE_SETTLE_S if data.get("settle_s") is None else data["settle_s"]
     expires_us = admits_until_us + settle_s * SECOND_US
     name, currency = str(cause.id), data.get("currency")
-    ask = LeaseAsk(name, read_scopes(data), amounts, currency or "", expires_us, data.get("grant"))
+    ask = LeaseAsk(name, read_scopes(data), amounts, currency or "", admits_until_us, expires_us, data.get("grant"))
     answer = give_lease(rights, ask, now_us)
     if isinstance(answer, Refusal):
-        yield cause.decide("lease.refused", lease=name, **_describe_refusal(answer))
+        yield cause.decide("lease.refused", lease=name, asked=_describe_ask(data), **_describe_refusal(answer))
         return
+    prices = [_describe_prices(fields, bound_prices(fields)) for fields in data.get("models") or ()]
     yield cause.decide(
-        "lease.granted", lease=name, grants=answer.grants, admits_until_us=admits_until_us, expires_us=expires_us,
-        currency=currency, allow={dimension: sorted(names) for dimension, names in answer.allow.items()},
+        "lease.granted", lease=name, grants=answer.grants, admits_until_us=answer.admits_until_us,
+        expires_us=expires_us, currency=currency,
+        allow={dimension: sorted(names) for dimension, names in answer.allow.items()}, dimensions=answer.dimensions,
         amounts={meter: write_amount(meter, amount) for meter, amount in answer.amounts.items()},
+        leased=_describe_charges(answer.charges), prices=[price for price in prices if price is not None],
+        warnings=_describe_warnings(answer.warnings),
     )  # fmt: skip
 
 
@@ -100,6 +112,11 @@ def _estimate_amounts(data: Mapping[str, Any], model: str | None, bound_cost: Bo
     return Amounts(0 if data.get("payer") == "customer" else cost, cost, currency, tokens, data.get("calls") or 1)
 
 
+def _describe_ask(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe an ask as the log has it."""
+    return {field: value for field, value in data.items() if value is not None}
+
+
 def _describe_answer(answer: Answer, expires_us: int) -> dict[str, Any]:
     fields: dict[str, Any] = {"answer": answer.answer, "model": answer.model}
     if answer.refusal is not None:
@@ -114,7 +131,7 @@ def _describe_answer(answer: Answer, expires_us: int) -> dict[str, Any]:
         "grants": choice.grants,
         "expires_us": expires_us,
         "reserved": [charge | rest for charge, rest in zip(_describe_charges(choice.charges), rests, strict=True)],
-        "warnings": [{"grant": grant, "limit": limit_key} for grant, limit_key in choice.warnings],
+        "warnings": _describe_warnings(choice.warnings),
     }
     return fields if choice.samples is None else fields | {"samples": choice.samples}
 
@@ -128,7 +145,24 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
         fields |= {"limit": refusal.limit.key, "left": left_amount, "refill_us": refusal.refill_us}
         if refusal.kept_amount:
             fields["kept"] = write_amount(refusal.limit.key, refusal.kept_amount)
+        if refusal.needed_amount is not None:
+            fields["needed"] = write_amount(refusal.limit.key, refusal.needed_amount)
     return fields
+
+
+def _describe_warnings(warnings: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"grant": grant, "limit": limit_key} for grant, limit_key in warnings]
+
+
+def _describe_prices(fields: Mapping[str, Any], prices: GreatestPrices | None) -> dict[str, Any] | None:
+    """Describe the greatest prices of calls with some fields; None where they have none."""
+    if prices is None:
+        return None
+    tiers = [
+        {"above": tier.above} | {side: f"{rate / MILLION:.12f}" for side, rate in tier.rates.items()}
+        for tier in prices.tiers
+    ]
+    return {**fields, "currency": prices.currency, "per_call": f"{prices.call_cost:.12f}", "tiers": tiers}
 
 
 def _describe_charges(charges: list[Charge]) -> list[dict[str, Any]]:

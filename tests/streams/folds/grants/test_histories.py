@@ -24,6 +24,7 @@ from streams.folds.grants.meters import BUCKET, METER, MeterKey, cross_threshold
 from streams.folds.grants.records import read_change, read_grant
 from streams.folds.grants.uses import UsedCall
 from streams.folds.state import State
+from tallystick.rights.leased_names import write_leased_name
 
 ORGANIZATION = "acme"
 WINDOWS: tuple[dict[str, Any] | None, ...] = ({"rolling_s": 60}, {"rolling_s": 90}, {"calendar": "day"}, None)
@@ -274,13 +275,19 @@ class History:
         assert core.refusal is not None and audit.refusal is not None
         self.check(core.refusal.kept, audit.refusal.kept_amount, f"kept of {name}")
         self.check(core.refusal.left, audit.refusal.left_amount, f"left of {name}")
-        for field in ("grant", "reason", "refill_us", "is_retryable"):
-            self.check(getattr(core.refusal, field), getattr(audit.refusal, field), f"{field} of {name}")
+        self.compare_refusals(core.refusal, audit.refusal, name)
+
+    def compare_refusals(self, core: admission.Refusal, audit: audit_admissions.Refusal, name: str) -> None:
+        limit_key = audit.limit.key if audit.limit is not None else ""
+        self.check(core.limit_key, limit_key, f"limit of {name}")
+        for field in ("grant", "reason", "refill_us", "is_retryable", "needed_amount"):
+            self.check(getattr(core, field), getattr(audit, field), f"{field} of {name}")
 
     def settle(self) -> None:
         calls: list[dict[str, Any]] = [
             *self.open,
             *({"admission": name, "scopes": scopes} for name, scopes in self.leases),
+            *({"admission": self.name_leased(name), "scopes": scopes} for name, scopes in self.leases[-3:]),
         ]
         if not calls:
             return
@@ -292,6 +299,12 @@ class History:
         if "price" in call and self.draw.random() < 0.8:
             actual = {meter: min(actual[meter], amount) for meter, amount in call["price"].items()}
         self.count_call(call["scopes"], point, call["admission"], actual)
+
+    def name_leased(self, lease: str) -> str:
+        """Name an admission from a lease, now and then one that a call named before."""
+        price = self.draw_prices()[self.draw.choice(MODELS)]
+        taken = {meter: price[meter] for meter in self.draw.sample(sorted(price), self.draw.randint(1, 4))}
+        return write_leased_name(lease, self.draw.randint(1, 8), taken)
 
     def call_unasked(self) -> None:
         point = {"models": self.draw.choice(MODELS), "regions": self.draw.choice(REGIONS)}
@@ -317,6 +330,8 @@ class History:
             ("reserved", core.reserved, audit.reserved), ("overshoot", core.overshoot, audit.overshoot),
         ):  # fmt: skip
             self.check(list(values), list(audit_values), f"{field} of {name}")
+        self.seen["by its number"] += core.way in ("leased", "late") and "/" in str(name)
+        self.seen["by a number again"] += core.way == "unasked" and "/" in str(name)
         crossings = [
             (crossing.key.grant, crossing.key.limit_key, list(crossing.thresholds), crossing.used, crossing.is_past)
             for crossing in core.crossings
@@ -341,16 +356,29 @@ class History:
     def lease(self) -> None:
         name, scopes = f"l{self.count}", self.draw_scopes()
         amounts = {"billed": self.draw.randint(1, 20), "notional": 1, "tokens": self.draw.randint(1, 20), "calls": 5}
-        expires = self.now + self.draw.choice((20, 60)) * SECOND
+        admits_until = self.now + self.draw.choice((20, 60)) * SECOND
+        expires = admits_until + self.draw.choice((0, 30)) * SECOND
         core = leases.grant_lease(
-            self.state, LeaseAsk(ORGANIZATION, name, "gateway", scopes, amounts, "USD", expires, expires), self.now
+            self.state, LeaseAsk(ORGANIZATION, name, "gateway", scopes, amounts, "USD", admits_until, expires), self.now
         )
-        audit_ask = audit_leases.LeaseAsk(name, scopes, amounts, "USD", expires)
+        audit_ask = audit_leases.LeaseAsk(name, scopes, amounts, "USD", admits_until, expires)
         audit = audit_leases.give_lease(self.rights, audit_ask, self.now)
-        amounts_leased = None if isinstance(audit, audit_admissions.Refusal) else audit.amounts
-        self.check(None if core.refusal else dict(core.amounts), amounts_leased, f"lease {name} {core.refusal}")
-        if core.refusal is None:
-            self.leases.append((name, scopes))
+        self.check(core.refusal is None, isinstance(audit, audit_leases.Slice), f"lease {name} {core.refusal}")
+        if isinstance(audit, audit_admissions.Refusal):
+            assert core.refusal is not None
+            self.compare_refusals(core.refusal, audit, name)
+            return
+        allow = {dimension: values.names for dimension, values in core.allow.values}
+        for field, value, audit_value in (
+            ("amounts", dict(core.amounts), audit.amounts), ("grants", list(core.grants), audit.grants),
+            ("charges", list(core.charges), audit.charges), ("allow", allow, audit.allow),
+            ("dimensions", list(core.dimensions), audit.dimensions), ("warnings", list(core.warnings), audit.warnings),
+            ("end", core.admits_until_us, audit.admits_until_us),
+        ):  # fmt: skip
+            self.check(value, audit_value, f"{field} of {name}")
+        self.seen["ends with its grant"] += core.admits_until_us < admits_until
+        self.seen["warned"] += bool(core.warnings)
+        self.leases.append((name, scopes))
 
     def give_back(self) -> None:
         if self.leases:
@@ -370,7 +398,11 @@ def test_the_core_decides_as_the_audit_on_random_histories(monkeypatch: pytest.M
         history = History(seed)
         history.run(40)
         seen += history.seen
-    assert all(seen[name] > 20 for name in ("allow", "limit", "reserved", "floor", "estimated")), seen
+    names = (
+        "allow", "limit", "reserved", "floor", "estimated", "by its number", "by a number again",
+        "ends with its grant", "warned",
+    )  # fmt: skip
+    assert all(seen[name] > 20 for name in names), seen
 
 
 def test_a_limit_leaves_no_bucket_behind_that_no_window_needs() -> None:
