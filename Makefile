@@ -74,8 +74,8 @@ format: $(BIN)/.dev ## put the style right
 	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(BIN)/.dev ## the figures of docs/benchmarks.md that need no Kafka
-	@for program in folds rating ingest admissions otlp sessions usage isolation client sink verify pages attribution end_to_end \
-		latency alert_latency storage_size; do \
+	@for program in folds rating ingest rights.admissions rights.estimates rights.audit otlp sessions usage isolation client \
+		sink verify pages attribution end_to_end latency alert_latency storage_size; do \
 		$(BIN)/python -m benchmarks.$$program; done
 
 bench-kafka: $(BIN)/.dev ## those over a broker, a quarter of an hour

@@ -6,17 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-PERIODS = {
-    "hour": "Last hour",
-    "today": "Today",
-    "24h": "24 hours",
-    "7d": "7 days",
-    "30d": "30 days",
-    "month": "This month",
-    "all": "All",
-    "range": "Range",
-}
-"""Values of ``period`` in a link, with their labels."""
+PERIODS = ("hour", "today", "24h", "7d", "30d", "month", "all", "range")
+"""Values of ``period`` in a link."""
 
 _ROLLING = {
     "hour": timedelta(hours=1),
@@ -28,6 +19,7 @@ _STEPS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 28
 _MAX_BARS = 80
 _MAX_OUTLIER_PERCENT = 1
 _MIN_CROP_DAYS = 92
+_MAX_TIMED = timedelta(days=31)
 
 
 class Span(NamedTuple):
@@ -131,11 +123,11 @@ def crop(span: Span, days: Sequence[tuple[date, int]]) -> Span:
 
 
 def format_span(span: Span, zone: tzinfo = UTC) -> str:
-    """Format a span: ``16 Nov 2023, 18:15 – 19:10 UTC``."""
+    """Format a span: ``16 Nov 2023, 18:15 – 19:10 UTC``; whole days, and spans of more than a month, by their days."""
     start, end = span.start.astimezone(zone), span.end.astimezone(zone)
-    if end - start > timedelta(days=2):
+    if start.time() == end.time() == time() or end - start > _MAX_TIMED:
         last = end - timedelta(microseconds=1)
-        return f"{start:%-d %b %Y} – {last:%-d %b %Y}"
+        return f"{start:%-d %b %Y} – {last:%-d %b %Y}" if start.date() != last.date() else f"{start:%-d %b %Y}"
     if start.date() == end.date():
         return f"{start:%-d %b %Y, %H:%M} – {end:%H:%M} {zone}"
     return f"{start:%-d %b %Y, %H:%M} – {end:%-d %b, %H:%M} {zone}"
@@ -176,8 +168,8 @@ def _count_outliers(days: Sequence[tuple[int, int]], total: int) -> int:
         calls_before += calls
         if calls_before * 100 > total * _MAX_OUTLIER_PERCENT:
             break
-        lead, rest = days[index][0] - days[0][0], days[-1][0] - days[index][0] + 1
-        if lead >= max(_MIN_CROP_DAYS, 3 * rest) and 4 * index <= lead:
+        lead, rest_days = days[index][0] - days[0][0], days[-1][0] - days[index][0] + 1
+        if lead >= max(_MIN_CROP_DAYS, 3 * rest_days) and 4 * index <= lead:
             number = index
     return number
 

@@ -135,5 +135,6 @@ CSS = """<style>
   .tally .bar.parts { width: 2.5rem; }
   .tally .move { width: 3rem; }
   .tally h2 { font-size: 1.3rem; }
+  [data-testid="stButtonGroup"] button { padding-left: .4rem; padding-right: .4rem; min-width: 0; }
 }
 </style>"""

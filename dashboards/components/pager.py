@@ -65,7 +65,8 @@ def draw_pages(key: str, rows: Slice, total: int) -> None:
         st.rerun()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{count(rows.first + 1)}–{count(min(rows.last, total))} of {count(total)}")
-        st.pagination(-(-total // rows.size), key=f"{key}_page", bind="query-params", max_visible_pages=5)
+        # it shows as many numbers as its box has room for, so the box must not be as wide as its content
+        st.pagination(-(-total // rows.size), key=f"{key}_page", bind="query-params", max_visible_pages=5, width=260)
 
 
 def draw_more(key: str, rows: Slice, row_count: int) -> None:

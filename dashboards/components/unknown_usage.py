@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from dashboards.components.format import count, exact, money
+from dashboards.components.format import exact, money, quantify
 from dashboards.sources.usage import Unknown
 
 REASONS = {
@@ -40,7 +40,7 @@ def describe_bounds(unknown: Unknown, amounts: Sequence[tuple[str, Decimal]], *,
     text = f"at most {' and '.join(format_amount(amount, currency) for currency, amount in amounts)}"
     if not unknown.unbounded_calls:
         return text
-    return f"{text}, and {_count_calls(unknown.unbounded_calls)} without an upper bound"
+    return f"{text}, and {quantify(unknown.unbounded_calls, 'call')} without an upper bound"
 
 
 def describe_call(call: dict[str, Any]) -> tuple[str, str] | None:
@@ -71,8 +71,4 @@ def _list_counts(unknown: Unknown) -> Iterator[str]:
         (unknown.quarantined_calls, "in quarantine"),
     ):
         if number:
-            yield f"{_count_calls(number)} {state}"
-
-
-def _count_calls(number: int) -> str:
-    return f"{count(number)} call{'s' if number != 1 else ''}"
+            yield f"{quantify(number, 'call')} {state}"

@@ -70,8 +70,8 @@ def _run(home: str, sql: str) -> Answer:
     except (ClickHouseError, HTTPError, TallyError, OSError) as error:
         raise WarehouseUnavailable(str(error)) from error
     duration_s = time.monotonic() - started_at
-    shown = [tuple(row) for row in rows[:MAX_ROWS]]
-    return Answer(columns, shown, len(rows) > MAX_ROWS, datetime.now(UTC), duration_s)
+    first_rows = [tuple(row) for row in rows[:MAX_ROWS]]
+    return Answer(columns, first_rows, len(rows) > MAX_ROWS, datetime.now(UTC), duration_s)
 
 
 def _build_limits(settings: Settings) -> dict[str, Any]:

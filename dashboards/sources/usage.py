@@ -226,16 +226,16 @@ def read_groups(view: View, top: int, rows: Slice, moves: Slice) -> Groups:
     if not answer:
         return _NO_GROUPS
     groups = [Group(row["name"], _read_sums(row, "now"), _read_sums(row, "before")) for row in answer]
-    both = list(zip(answer, groups, strict=True))
+    pairs = list(zip(answer, groups, strict=True))
     return Groups(
         now=_read_sums(answer[0], "total_now"),
         before=_read_sums(answer[0], "total_before"),
-        names=[group.name for row, group in both if row["place"] <= top and row["is_used"]],
-        rows=[group for row, group in both if row["is_row"] and rows.first <= row["row_place"] < rows.last],
+        names=[group.name for row, group in pairs if row["place"] <= top and row["is_used"]],
+        rows=[group for row, group in pairs if row["is_row"] and rows.first <= row["row_place"] < rows.last],
         row_count=int(answer[0]["row_count"]),
         moves=[
             group
-            for row, group in sorted(both, key=lambda pair: pair[0]["move_place"])
+            for row, group in sorted(pairs, key=lambda pair: pair[0]["move_place"])
             if row["is_move"] and moves.first <= row["move_place"] < moves.last
         ],
         move_count=int(answer[0]["move_count"]),

@@ -9,17 +9,21 @@
 
 {# Scopes of these dimensions have so few calls each that the rollup would be as long as the ledger: it has none of them. #}
 {% macro unrolled_dimensions() %}
-    {{ return(['user', 'session']) }}
+    {{ return("'user', 'session'") }}
 {% endmacro %}
 
 {% macro rolled_dimensions() %}
-    {{ return(budget_columns() | map(attribute=0) | reject('in', unrolled_dimensions()) | list) }}
+    {% set dimensions = [] %}
+    {% for dimension, column in budget_columns() if "'" ~ dimension ~ "'" not in unrolled_dimensions() %}
+        {% do dimensions.append(dimension) %}
+    {% endfor %}
+    {{ return(dimensions) }}
 {% endmacro %}
 
-{# Branches of multiIf: the value that a row has in the dimension that a column names, one of these, as text. #}
-{% macro scope_branches(dimension_column, dimensions) %}
+{# Branches of multiIf: the value that a row has in the dimension that a column names, one of these or of all, as text. #}
+{% macro scope_branches(dimension_column, dimensions=none) %}
     {% set branches = [] %}
-    {% for dimension, column in budget_columns() if dimension in dimensions %}
+    {% for dimension, column in budget_columns() if not dimensions or dimension in dimensions %}
         {% do branches.append(dimension_column ~ " = '" ~ dimension ~ "', " ~ column ~ '::String') %}
     {% endfor %}
     {{ return(branches | join(', ')) }}
@@ -32,6 +36,13 @@
     sum({{ table }}.unknown_calls) as unknown_calls,
     sum({{ table }}.unknown_tokens) as unknown_tokens,
     sum({{ table }}.unbounded_calls) as unbounded_calls
+{% endmacro %}
+
+{# A measure of the buckets of a window, by bucket. #}
+{% macro by_bucket(measure) %}
+    {{- return(
+        'mapSort(mapFromArrays(groupArrayIf(bucket, is_in_window), groupArrayIf(' ~ measure ~ ', is_in_window)))'
+    ) -}}
 {% endmacro %}
 
 {#

@@ -60,7 +60,7 @@ class Asks(NamedTuple):
     is_single: bool
 
 
-class Asked(NamedTuple):
+class LoggedAsk(NamedTuple):
     """An ask on the log: who asked, and its fields."""
 
     organization: str
@@ -74,12 +74,12 @@ class Pending(NamedTuple):
 
     ids: list[str]
     results: list[Any]
-    asked: Mapping[Position, Asked]
+    asks: Mapping[Position, LoggedAsk]
     is_single: bool
 
     @property
     def positions(self) -> list[Position]:
-        return list(self.asked)
+        return list(self.asks)
 
 
 def read_asks(raw: bytes, content_type: str) -> Asks:

@@ -169,9 +169,9 @@ class Api:
         replies = await self._replies.wait_for(pending.positions, admissions.REPLY_TIMEOUT_S)
         for position, reply in replies.items():
             if reply.body is not None:
-                asked = pending.asked[position]
+                ask = pending.asks[position]
                 self._leases.holdings.note_answer(
-                    asked.organization, asked.principal, asked.fields, reply.body, read_clock_s()
+                    ask.organization, ask.principal, ask.fields, reply.body, read_clock_s()
                 )
         self._leases.tend()
         answers = admissions.describe_answers(pending, replies, datetime.now(UTC))
@@ -274,21 +274,21 @@ class Api:
         events = admissions.build_request_events(asks, datetime.now(UTC))
         attempts = list(try_built(self._home, organization, events, REQUEST_KINDS))
         results: list[Any] = [self._try_lease(organization, attempt) for attempt in attempts]
-        others = [number for number, result in enumerate(results) if not isinstance(result, Admitted | Conflict)]
-        fields = dict[Position, admissions.Asked]()
-        if others:
+        numbers = [number for number, result in enumerate(results) if not isinstance(result, Admitted | Conflict)]
+        asks_by_position = dict[Position, admissions.LoggedAsk]()
+        if numbers:
             answer = self._measure(
                 lambda: append_attempts(
-                    self._appender, self._home, token.id, organization, [attempts[number] for number in others],
+                    self._appender, self._home, token.id, organization, [attempts[number] for number in numbers],
                     REQUEST_KINDS,
                 )
             )  # fmt: skip
-            for number, result in zip(others, answer.results, strict=True):
+            for number, result in zip(numbers, answer.results, strict=True):
                 if "offset" in result:
-                    fields[Position(**result)] = admissions.Asked(organization, token.id, results[number])
+                    asks_by_position[Position(**result)] = admissions.LoggedAsk(organization, token.id, results[number])
                 results[number] = result
         ids = [admissions.read_id(ask) for ask in asks.items]
-        return admissions.Pending(ids, results, fields, asks.is_single)
+        return admissions.Pending(ids, results, asks_by_position, asks.is_single)
 
     def _try_lease(self, organization: str, attempt: Attempt) -> Admitted | Conflict | dict[str, Any]:
         """Answer an ask from a lease, or return its fields as they stand on the log."""

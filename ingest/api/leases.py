@@ -17,7 +17,8 @@ from ingest.intake.intake import decode
 from ledger.log import Position
 from ledger.outcomes import CONFLICT
 
-KINDS = body.Kinds((admissions.JSON,), f"send what is asked for or returned, as {admissions.JSON}")
+JSON = admissions.JSON
+KINDS = body.Kinds((JSON,), f"send what is asked for or returned, as {JSON}")
 SOURCE = "tallystick-leases"
 """The source of all leases of the HTTP API, so that the id alone names a lease."""
 TYPE = "tallystick.lease.v1"
@@ -91,8 +92,9 @@ def _read_decision(request: str, position: Position, reply: Reply | None) -> Map
         raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     raise Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        f"no answer within {admissions.REPLY_TIMEOUT_S} s: the folds are behind partition {position.partition}, offset "
-        f"{position.offset} of tally.events. The request stands: ask again with this id for its answer",
+        f"no answer to {request} within {admissions.REPLY_TIMEOUT_S} s: the folds are behind partition "
+        f"{position.partition}, offset {position.offset} of tally.events. It stands: ask again with this id for its "
+        "answer",
         admissions.RETRY_DELAY_S,
     )
 

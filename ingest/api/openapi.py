@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ingest.api import admissions, authorize, body, event_headers, traces, usage
+from ingest.api import admissions, authorize, body, event_headers, leases, traces, usage
 from ingest.api.decisions import messages
-from tallystick import ANY_EVENT, Admission
+from tallystick import ANY_EVENT, Admission, Lease
 from tallystick.usage.reader import list_forms
 from tallystick.vocabulary.attribute_names import HEADER_PREFIX, NAMED_FIELDS, header_name
 
@@ -47,6 +47,8 @@ RESPONSE: dict[str, Any] = {
 ASK: dict[str, Any] = {
     "provider": "openai", "model": "gpt-4o", "team": "search", "input_tokens": 1200, "max_tokens": 500,
 }  # fmt: skip
+LEASE: dict[str, Any] = {"team": "search", "calls": 100, "tokens": 100_000, "billed": "5", "currency": "USD"}
+UNUSED: dict[str, Any] = {"calls": 12, "tokens": 20_000, "billed": "1.5", "currency": "USD"}
 _PROBLEM_DESCRIPTIONS = {
     400: "The body is no batch of events, is incomplete or cannot be unpacked; or no organization is chosen.",
     401: "No valid token.",
@@ -85,6 +87,8 @@ def describe_api(server: str = "/") -> dict[str, Any]:
             "/v1/admissions/{admission}": {"delete": _describe_release()},
             "/v1/authorize": {"get": _describe_authorize()},
             "/v1/decisions": {"get": _describe_decisions()},
+            "/v1/leases": {"post": _describe_leases()},
+            "/v1/leases/{lease}/return": {"post": _describe_return()},
             "/v1/token": {"get": _describe_get("Organizations and roles of the token", _TOKEN, {401})},
             "/healthz": {"get": _describe_get("Liveness: the process answers", None, set()) | {"security": []}},
             "/readyz": {"get": _describe_get("Readiness: the log answers", None, {503}) | {"security": []}},
@@ -93,7 +97,15 @@ def describe_api(server: str = "/") -> dict[str, Any]:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": schema.pop("$defs")
-            | {"Event": schema, "Answer": _ANSWER, "Problem": _PROBLEM, "Ask": _describe_ask(), "Decision": _DECISION},
+            | {
+                "Event": schema,
+                "Answer": _ANSWER,
+                "Problem": _PROBLEM,
+                "Decision": _DECISION,
+                "Ask": _describe_ask(Admission, ("action", "admission")),
+                "LeaseAsk": _describe_ask(Lease, ("action", "lease")),
+                "LeaseAnswer": _LEASE_ANSWER,
+            },
         },
     }
 
@@ -160,15 +172,45 @@ def _describe_traces() -> dict[str, Any]:
     }
 
 
-def _describe_ask() -> dict[str, Any]:
-    """Describe an ask: the fields of an admission without those of a release, and its id."""
-    schema = Admission.model_json_schema()
-    fields = {name: field for name, field in schema["properties"].items() if name not in ("action", "admission")}
+def _describe_ask(model: type[Admission] | type[Lease], foreign: tuple[str, ...]) -> dict[str, Any]:
+    """Describe an ask: the fields of a request without the foreign ones, and its id."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    fields = {name: field for name, field in schema["properties"].items() if name not in foreign}
     id = {
         "type": "string", "minLength": 1,
-        "description": "the admission's name, such as a UUID; the same id gets the same answer. Made where absent",
+        "description": "its name, such as a UUID; the same id gets the same answer. Made where absent",
     }  # fmt: skip
     return {"type": "object", "additionalProperties": False, "properties": {"id": id} | fields}
+
+
+def _describe_leases() -> dict[str, Any]:
+    ask, answer = {"$ref": "#/components/schemas/LeaseAsk"}, {"$ref": "#/components/schemas/LeaseAnswer"}
+    content = {leases.JSON: {"schema": ask, "examples": {"lease": {"value": LEASE}}}}
+    given = {"description": "A slice, and what admitting takes.", "content": {leases.JSON: {"schema": answer}}}
+    return {
+        "summary": "Lease a slice of grants, to admit calls in memory. The role is write",
+        "parameters": [_ORGANIZATION, _CODING],
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": given} | _describe_problems({400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503}),
+    }
+
+
+def _describe_return() -> dict[str, Any]:
+    lease = {"name": "lease", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    fields = {"id": {"type": "string", "minLength": 1}} | {name: _describe_amount(name) for name in leases.AMOUNTS}
+    schema = {"type": "object", "additionalProperties": False, "properties": fields}
+    content = {leases.JSON: {"schema": schema, "examples": {"return": {"value": UNUSED}}}}
+    return {
+        "summary": "Return what a lease does not use. It admits no call from then on",
+        "parameters": [lease, _ORGANIZATION, _CODING],
+        "requestBody": {"required": True, "content": content},
+        "responses": _describe_responses(None, {400, 401, 403, 408, 409, 413, 415, 422, 500, 503}),
+    }
+
+
+def _describe_amount(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = Lease.model_json_schema()["properties"]
+    return dict(properties[name])
 
 
 def _describe_admissions() -> dict[str, Any]:
@@ -318,17 +360,49 @@ _DECISION = {
     "type": "object",
     "required": ["admission", "answer", "grants", "reserved", "expires_at"],
     "properties": {
-        "admission": {"type": "string", "description": "its name, which the inference repeats in `admission`"},
+        "admission": {
+            "type": "string",
+            "description": "its name, which the inference repeats in `admission`: the ask's id, or one of a lease",
+        },
         "answer": {"enum": ["allow", "downgrade"]},
         "model": {"type": "string", "description": "the model that may be called"},
+        "lease": {"type": "string", "description": "the lease of the API's own that answered, without the log"},
         "grants": {"type": "array", "items": {"type": "string"}, "description": "the grant of each scope that has any"},
         "reserved": {
-            "type": "array", "items": {"type": "object"},
+            "type": "array",
+            "items": {"type": "object"},
             "description": "of each limit grant, limit, amount, what is left after it, and when it refills",
         },
         "expires_at": {"type": "string", "description": "when the reservation ends by itself"},
         "warnings": {"type": "array", "items": {"type": "object"}, "description": "limits that warn and have no room"},
         "samples": {"type": "integer", "description": "of an estimate, the calls it is from; below 20 it is none"},
+    },
+}
+_LEASE_ANSWER = {
+    "type": "object",
+    "required": [
+        "lease", "amounts", "leased", "grants", "allow", "dimensions", "prices", "warnings", "admits_until",
+        "expires_at",
+    ],
+    "properties": {
+        "lease": {"type": "string", "description": "its name"},
+        "amounts": {"type": "object", "description": "the slice, by measure"},
+        "currency": {"type": "string"},
+        "leased": {"type": "array", "items": {"type": "object"}, "description": "grant, limit and amount"},
+        "grants": {"type": "array", "items": {"type": "string"}, "description": "the grant of each scope that has any"},
+        "allow": {"type": "object", "description": "the calls that it may admit: names by dimension"},
+        "dimensions": {
+            "type": "array", "items": {"type": "string"},
+            "description": "of scopes: calls have those of the lease in these",
+        },
+        "prices": {
+            "type": "array", "items": {"type": "object"},
+            "description": "of each of `models` that has any: the greatest of a call, and of a token of each side in "
+            "calls of more than `above` tokens",
+        },
+        "warnings": {"type": "array", "items": {"type": "object"}, "description": "limits that warn and have no room"},
+        "admits_until": {"type": "string", "description": "when it admits no further call"},
+        "expires_at": {"type": "string", "description": "when what was not settled is free again"},
     },
 }  # fmt: skip
 _PROBLEM = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from ingest.leases.holdings import SETTLE_S, TTL_S, Holdings, Return, WantedLease
+from ingest.leases.holdings import SETTLE_S, TTL_S, Holdings, LeaseRequest, Return
 from ledger.errors import TallyError
 from ledger.log import Position
 from tallystick.client.steady_clock import read_clock_s
@@ -56,8 +56,8 @@ class Holder:
     async def _tend(self) -> None:
         while True:
             self._waking.clear()
-            for wanted in self.holdings.list_wanted(read_clock_s()):
-                asking = asyncio.create_task(self._ask(wanted))
+            for request in self.holdings.list_wanted(read_clock_s()):
+                asking = asyncio.create_task(self._ask(request))
                 self._asking.add(asking)
                 asking.add_done_callback(self._asking.discard)
             returns = self.holdings.take_returns(read_clock_s())
@@ -69,10 +69,10 @@ class Holder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._waking.wait(), TEND_INTERVAL_S)
 
-    async def _ask(self, wanted: WantedLease) -> None:
+    async def _ask(self, request: LeaseRequest) -> None:
         """Ask for a lease, and admit from it once it is given."""
         asked_s = read_clock_s()
-        holding, event = wanted.holding, build_ask(wanted, self._name)
+        holding, event = request.holding, build_ask(request, self._name)
         reply = None
         try:
             positions = await anyio.to_thread.run_sync(self._append, holding.organization, holding.principal, [event])
@@ -81,15 +81,15 @@ class Holder:
         except (TallyError, sqlite3.Error, OSError):
             pass  # the requests say so; the lease counts as one without an answer
         except asyncio.CancelledError:
-            self.holdings.refuse(wanted, read_clock_s(), is_retryable=True, is_unanswered=True)
+            self.holdings.refuse(request, read_clock_s(), is_retryable=True, is_unanswered=True)
             raise
         answer = None if reply is None else reply.body
         if answer is None:
-            self.holdings.refuse(wanted, read_clock_s(), is_retryable=True, is_unanswered=True)
+            self.holdings.refuse(request, read_clock_s(), is_retryable=True, is_unanswered=True)
         elif "reason" in answer:
-            self.holdings.refuse(wanted, read_clock_s(), is_retryable=answer["retryable"])
+            self.holdings.refuse(request, read_clock_s(), is_retryable=answer["retryable"])
         else:
-            self.holdings.accept(wanted, answer, asked_s)
+            self.holdings.accept(request, answer, asked_s)
 
     def _send(self, returns: Iterable[Return]) -> None:
         """Append returns, in one record of each organization. What the log does not take is sent again as it is, so
@@ -101,19 +101,19 @@ class Holder:
             self._unsent = [unsent for unsent in self._unsent if unsent[1] not in events]
 
 
-def build_ask(wanted: WantedLease, holder: str) -> dict[str, Any]:
+def build_ask(request: LeaseRequest, holder: str) -> dict[str, Any]:
     """Build the event that asks for a lease."""
-    holding = wanted.holding
-    data = wanted.scopes | {"holder": holder, "ttl_s": TTL_S, "settle_s": SETTLE_S}
-    data |= _write_money(wanted.amounts, holding.currency)
+    holding = request.holding
+    data = request.scopes | {"holder": holder, "ttl_s": TTL_S, "settle_s": SETTLE_S}
+    data |= _write_money(request.amounts, holding.currency)
     if holding.leased_grant is not None:
         data["grant"] = holding.leased_grant
-    if wanted.shapes:
+    if request.shapes:
         data["models"] = [
             {field: value for field, value in zip(PRICED_FIELDS, shape, strict=True) if value is not None}
-            for shape in wanted.shapes
+            for shape in request.shapes
         ]
-    return _build_event(wanted.lease, data)
+    return _build_event(request.lease, data)
 
 
 def build_return(item: Return) -> dict[str, Any]:

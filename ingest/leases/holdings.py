@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.leases.demand import Demand
-from tallystick.rights.slices import MONEY, ORGANIZATION, PRICED_FIELDS, Shape, Slice, Taken, read_amounts
+from tallystick.rights.slices import MONEY, ORGANIZATION, PRICED_FIELDS, Draw, Shape, Slice, read_amounts
 from tallystick.vocabulary.request import SCOPES
 
 TTL_S, SETTLE_S = 10, 900
@@ -33,20 +33,20 @@ class Admitted(NamedTuple):
     """A call that is admitted from a lease."""
 
     slice: Slice
-    taken: Taken
+    draw: Draw
     model: str | None
 
     def describe(self) -> dict[str, Any]:
         """Describe the answer as the folds describe an admission."""
         answer = self.slice.answer
         return {
-            "admission": self.taken.name, "answer": "allow", "model": self.model, "lease": self.slice.lease,
-            "grants": answer["grants"], "reserved": self.slice.describe_charges(self.taken),
+            "admission": self.draw.name, "answer": "allow", "model": self.model, "lease": self.slice.lease,
+            "grants": answer["grants"], "reserved": self.slice.describe_charges(self.draw),
             "warnings": answer["warnings"], "expires_us": answer["expires_us"],
         }  # fmt: skip
 
 
-class WantedLease(NamedTuple):
+class LeaseRequest(NamedTuple):
     """A lease to ask for, and its name; ``shapes`` are the calls whose prices its answer is to say."""
 
     holding: "Holding"
@@ -138,14 +138,14 @@ class Holdings:
                 former_digest, admitted = remembered
                 return Conflict() if admitted is not None and digest != former_digest else admitted
             holding = self._find(organization, ask)
-            taken = None if holding is None or holding.slice is None else holding.slice.admit(ask, now_s)
+            draw = None if holding is None or holding.slice is None else holding.slice.admit(ask, now_s)
             admitted = None
             if holding is not None and holding.slice is not None:
-                if taken is not None:
-                    holding.demand.add(taken.amounts, now_s)
-                    admitted = Admitted(holding.slice, taken, ask.get("model"))
-                    self._admitted[organization, taken.name] = holding, admitted
-                self.is_wanting |= taken is None or holding.is_wanting(now_s)
+                if draw is not None:
+                    holding.demand.add(draw.amounts, now_s)
+                    admitted = Admitted(holding.slice, draw, ask.get("model"))
+                    self._admitted[organization, draw.name] = holding, admitted
+                self.is_wanting |= draw is None or holding.is_wanting(now_s)
             self._remember(organization, id, digest, admitted)
             return admitted
 
@@ -176,32 +176,32 @@ class Holdings:
             holding, admitted = self._admitted.pop((organization, admission), (None, None))
             if holding is None or admitted is None:
                 return False
-            if not admitted.slice.give_back(admitted.taken):
-                self._add_return(holding, admitted.slice, admitted.taken.amounts)
+            if not admitted.slice.give_back(admitted.draw):
+                self._add_return(holding, admitted.slice, admitted.draw.amounts)
             return True
 
-    def list_wanted(self, now_s: float) -> list[WantedLease]:
+    def list_wanted(self, now_s: float) -> list[LeaseRequest]:
         """Return the leases to ask for now; each is to be answered to ``accept`` or ``refuse``."""
         with self._lock:
             self._drop_idle(now_s)
             self.is_wanting = False
-            wanted = []
+            requests = []
             for holding in self._list_holdings():
                 if holding.is_wanting(now_s):
                     holding.is_asking, holding.retry_at_s = True, now_s + MIN_INTERVAL_S
-                    wanted.append(_build_ask(holding, now_s))
-            return wanted
+                    requests.append(_build_ask(holding, now_s))
+            return requests
 
-    def accept(self, wanted: WantedLease, answer: Mapping[str, Any], asked_s: float) -> None:
+    def accept(self, request: LeaseRequest, answer: Mapping[str, Any], asked_s: float) -> None:
         """Admit from a lease that was given; ``asked_s`` is before it was asked for."""
         cut_s = (answer["expires_us"] - answer["admits_until_us"]) / 1_000_000 - SETTLE_S  # by the end of a grant
         with self._lock:
-            holding, scopes = wanted.holding, wanted.scopes
+            holding, scopes = request.holding, request.scopes
             self._forget(holding)
             self._close(holding)
             expires_s = asked_s + TTL_S + SETTLE_S
             holding.slice = Slice(answer, scopes, asked_s + TTL_S - cut_s, expires_s, holding.grant)
-            holding.priced_shapes = frozenset(wanted.shapes)
+            holding.priced_shapes = frozenset(request.shapes)
             holding.scopes, holding.is_asking = scopes, False
             dimensions = tuple(answer["dimensions"])
             table = self._leased.setdefault(holding.organization, {}).setdefault(dimensions, {})
@@ -210,17 +210,17 @@ class Holdings:
                 self._close(replaced)
             table[key] = holding
 
-    def refuse(self, wanted: WantedLease, now_s: float, *, is_retryable: bool, is_unanswered: bool = False) -> None:
+    def refuse(self, request: LeaseRequest, now_s: float, *, is_retryable: bool, is_unanswered: bool = False) -> None:
         """Return what a grant's lease has left, so that asks find it, where there is no other. A lease without an
         answer may be given later: all of it is returned."""
         with self._lock:
-            holding = wanted.holding
+            holding = request.holding
             holding.is_asking = False
             holding.retry_at_s = now_s + (RETRY_DELAY_S if is_retryable else LONG_RETRY_DELAY_S)
             self._close(holding)
             if is_unanswered:
                 self._returns.append(
-                    Return(holding.organization, holding.principal, wanted.lease, holding.currency, wanted.amounts)
+                    Return(holding.organization, holding.principal, request.lease, holding.currency, request.amounts)
                 )
 
     def take_returns(self, now_s: float) -> list[Return]:
@@ -288,15 +288,15 @@ class Holdings:
         self._remembered[organization, id] = digest, admitted
         if len(self._remembered) > MAX_REMEMBERED_ASKS:
             oldest = next(iter(self._remembered))
-            _, forgotten = self._remembered.pop(oldest)
-            if forgotten is not None:
-                self._admitted.pop((oldest[0], forgotten.taken.name), None)
+            _, admitted = self._remembered.pop(oldest)
+            if admitted is not None:
+                self._admitted.pop((oldest[0], admitted.draw.name), None)
 
 
-def _build_ask(holding: Holding, now_s: float) -> WantedLease:
+def _build_ask(holding: Holding, now_s: float) -> LeaseRequest:
     demand = holding.demand.find_amounts(now_s)
     amounts = {measure: demand.get(measure, 1) for measure in sorted(holding.measures)}
-    return WantedLease(holding, f"api-{uuid.uuid4().hex[:20]}", dict(holding.scopes), amounts, tuple(holding.shapes))
+    return LeaseRequest(holding, f"api-{uuid.uuid4().hex[:20]}", dict(holding.scopes), amounts, tuple(holding.shapes))
 
 
 def _build_key(dimensions: tuple[str, ...], grant: str | None, scopes: Mapping[str, Any]) -> tuple[str | None, ...]:

@@ -137,9 +137,9 @@ def _print_event(rated: RatedEvent) -> None:
         f"{state}{reason}",
         markup=False,
     )
-    others = {name: value for name, value in data.items() if name not in _SHOWN_FIRST}
-    if others:
-        out.print("    " + "  ".join(f"{name}={value}" for name, value in others.items()), markup=False)
+    details = {name: value for name, value in data.items() if name not in _SHOWN_FIRST}
+    if details:
+        out.print("    " + "  ".join(f"{name}={value}" for name, value in details.items()), markup=False)
 
 
 def _print_models(report: Report) -> None:
@@ -163,9 +163,9 @@ def _print_models(report: Report) -> None:
 
 def _describe_costs(costs: Counter[str], contracted_costs: Counter[str] | None = None) -> str:
     """Write costs by currency. Billed costs of zero stand where there is a contracted cost."""
-    shown = costs if contracted_costs is None else {name: costs[name] for name in +contracted_costs}
+    amounts = costs if contracted_costs is None else {name: costs[name] for name in +contracted_costs}
     return (
-        ", ".join(f"{brief(text(cost))} {name}" for name, cost in shown.items() if cost or contracted_costs)
+        ", ".join(f"{brief(text(cost))} {name}" for name, cost in amounts.items() if cost or contracted_costs)
         or "unknown"
     )
 

@@ -74,14 +74,14 @@ def _print_facts(facts: dict[str, Any]) -> None:
     _print_summary(summary, len(steps))
     print_ways_out(facts["ways_out"])
     is_long = len(steps) > MAX_DETAILED_LINES
-    hidden = max(len(steps) - MAX_LINES, 0) if is_long else 0
+    hidden_lines = max(len(steps) - MAX_LINES, 0) if is_long else 0
     show("")
-    if hidden:
-        show(f"{hidden:,} earlier lines are left out: `tally price explain … --json` has all.")
+    if hidden_lines:
+        show(f"{hidden_lines:,} earlier lines are left out: `tally price explain … --json` has all.")
     for place, step in enumerate(steps):
         is_own = not is_long and step["outcome"] != outcomes.REVERSAL  # a reversal repeats what it takes back
         is_detailed = is_own or place == summary.get("step") or bool(step.get("differences"))
-        if place < hidden and not is_detailed:
+        if place < hidden_lines and not is_detailed:
             continue
         if place and not is_long:
             show("")
@@ -125,8 +125,8 @@ def _print_summary(summary: dict[str, Any], line_count: int) -> None:
 
 def _describe_model(summary: dict[str, Any]) -> str:
     model = summary.get("model_resolved") or summary.get("model") or "no model"
-    asked = "" if summary.get("model") in (None, model) else f", asked for as {summary['model']}"
-    return f"{model}{asked}, provider {summary.get('provider', 'not named')}"
+    request = "" if summary.get("model") in (None, model) else f", asked for as {summary['model']}"
+    return f"{model}{request}, provider {summary.get('provider', 'not named')}"
 
 
 def _describe_costs(summary: dict[str, Any]) -> str:

@@ -152,8 +152,10 @@ def as_of(
     else:
         table = make_table("Owner", "Currency", ">Calls", ">Tokens", ">Billed cost")
         for row in spend:
-            figures = f"{row.calls:,}", f"{row.tokens:,}", brief(str(row.billed_cost))
-            table.add_row(row.team or "(unowned)", row.currency or NO_CURRENCY, *figures)
+            cost = brief(str(row.billed_cost)) if row.currency else "–"  # unknown usage is never free
+            table.add_row(
+                row.team or "(unowned)", row.currency or NO_CURRENCY, f"{row.calls:,}", f"{row.tokens:,}", cost
+            )
         out.print(f"Spend of {moment:%Y-%m}, known {facts['known']}.", markup=False)
         out.print(table)
 

@@ -39,7 +39,7 @@ def sql(
     """Query the warehouse in ClickHouse's SQL, read-only. Prints a table on a terminal, else tab-separated values.
 
     Tables: the marts of the database analytics; --marts lists them, --columns describes one, and docs/sql.md answers
-    forty questions with them. For results above 32 MiB use JSONEachRow, which streams. If services are not running, the
+    questions with them. For results above 32 MiB use JSONEachRow, which streams. If services are not running, the
     command starts them, waits until they reach the end of the log, and stops them again.
 
     Example: tally sql "select team, sum(billed_cost) from analytics.fct_daily_costs group by team"

@@ -72,7 +72,7 @@ class QuestionLog:
     def __init__(self, settings: Settings) -> None:
         self.now = datetime(1970, 1, 1, tzinfo=UTC)
         self.log = EmbeddedLog(settings.home, lambda: self.now.timestamp())
-        self._intake = Intake(_make_secret(settings), ("inference", "control", "correction"))
+        self._intake = Intake(_make_secret(settings), ("inference", "control", "correction", "admission"))
         self._number = 0
 
     def append(self, events: Iterable[dict[str, Any]]) -> None:
@@ -118,11 +118,13 @@ def fill_home(settings: Settings) -> None:
         for day in history.list_days(FIRST_DAY, LAST_DAY):
             if day == CLOSING_DAY:
                 _close_october(ledger)
+                _give_grants(ledger)
             events = history.make_day(day, LAST_DAY)
             for hour, batch in groupby([*events, *_make_extras(day, events)], key=lambda event: event["time"][:13]):
                 ledger.now = max(ledger.now, datetime.fromisoformat(f"{hour}:59:59+00:00"))
                 ledger.append(batch)
             ledger.now = _midnight(day + timedelta(days=1))
+        _ask(ledger)
         _end(ledger)
         _carry(settings, ledger.log)
 
@@ -177,6 +179,40 @@ def _close_october(ledger: QuestionLog) -> None:
     ledger.decide(  # known on 2 November, and in force from the first on
         "scope.declared", "2026-11-01T00:00:00Z", dimension="team", scope="data", parent="research", head_count=5
     )
+
+
+def _give_grants(ledger: QuestionLog) -> None:
+    """On 2 November: a grant for the company, and two below it that are enforced."""
+    day = {"window": {"rolling_s": 86400}, "unknown_usage": "tokens_only"}
+    budget = day | {"meter": "billed", "currency": "USD"}
+    for body in (
+        {"grant": "company", "dimension": "organization", "scope": NAME, "limits": [budget | {"amount": "90"}]},
+        {"grant": "research", "parent": "company", "dimension": "team", "scope": "research",
+         "allow": {"models": ["claude-sonnet-4-5", "gpt-5"]}, "limits": [budget | {"amount": "17"}]},
+        {"grant": "support", "parent": "company", "dimension": "team", "scope": "support",
+         "limits": [day | {"meter": "tokens", "amount": "4600000", "at_limit": "throttle"}]},
+    ):  # fmt: skip
+        ledger.decide("grant.created", **body)
+
+
+def _ask(ledger: QuestionLog) -> None:
+    """On the last evening: asks of which some are allowed and some refused, one call of an allowed one, a release."""
+    time = ledger.now.isoformat()
+
+    def build(id: str, kind: str = "admission", **data: Any) -> dict[str, Any]:
+        return {"id": id, "source": "gateway", "type": f"tallystick.{kind}.v1", "time": time, "data": data}
+
+    sonnet: dict[str, Any] = {"team": "research", "provider": "anthropic", "model": "claude-sonnet-4-5"}
+    ask_fields = sonnet | {"input_tokens": 4_000, "max_tokens": 30_000}
+    ledger.append([build(f"ask-{number}", **ask_fields) for number in range(7)])
+    ledger.append([
+        build("ask-model", **(ask_fields | {"provider": "openai", "model": "gpt-4o"})),
+        build("asked-call", "inference", **sonnet, tokens={"input": 3_500, "output": 9_000}, admission="ask-0"),
+        build("release", action="release", admission="ask-1"),
+        *(build(f"ask-support-{number}", team="support", provider="google", model="gemini-2.5-flash",
+                input_tokens=200_000, max_tokens=8_000) for number in range(3)),
+    ])  # fmt: skip
+    ledger.now += timedelta(seconds=30)  # what changed is reported within 15 seconds
 
 
 def _make_extras(day: date, events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -28,9 +28,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, install_warehouse: Instal
         yield settings
 
 
-def test_the_page_has_forty_questions() -> None:
-    assert len(QUESTIONS) == PAGE.read_text().count("\n### ") == 40
-    assert len({question.title for question in QUESTIONS}) == 40
+def test_every_heading_is_a_question_of_its_own() -> None:
+    assert len(QUESTIONS) == PAGE.read_text().count("\n### ") == len({question.title for question in QUESTIONS})
 
 
 @pytest.mark.parametrize("number", range(len(QUESTIONS)), ids=lambda number: QUESTIONS[number].title)

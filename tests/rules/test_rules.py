@@ -210,6 +210,7 @@ def test_the_audit_and_the_folds_share_no_rule() -> None:
         "functools",
         "heapq",
         "hashlib",
+        "itertools",
         "json",
         "math",
         "multiprocessing",

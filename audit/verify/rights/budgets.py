@@ -1,7 +1,7 @@
 """Budgets: spend over rolling windows, and the thresholds that it crosses (docs/rules.md, R13)."""
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from operator import add
 from typing import Any, NamedTuple
 
@@ -103,6 +103,11 @@ class Budget(msgspec.Struct):
         if self.present_spend is None:
             self.present_spend = self.sum_window(self.present, max(self.present, self.newest))
         return self.present_spend
+
+    def read_amount(self, bucket: int) -> int:
+        """Return what the spend of a bucket is worth by the policy."""
+        spend = self.spends.get(bucket)
+        return 0 if spend is None else self.value(spend)
 
     def value(self, spend: Spend) -> int:
         """Return what a spend is worth by the policy."""
@@ -282,12 +287,8 @@ class Budgets:
 
 def _judge_past(fact: Fact, budget: Budget, bucket: int) -> Iterator[Decision]:
     """Tell which thresholds a fact made windows before the present cross."""
-
-    def read_amount(number: int) -> int:
-        return budget.value(budget.spends[number]) if number in budget.spends else 0
-
     last_bucket = min(bucket + BUCKETS, budget.present - 1)
-    windows = list(sum_windows(read_amount, BUCKETS + 1, bucket, last_bucket))
+    windows = sum_windows(budget.read_amount, BUCKETS + 1, bucket, last_bucket)
     last_bucket, amount = max(windows, key=lambda window: window[1])
     former = amount - budget.value(fact.spend)
     thresholds = [
@@ -296,17 +297,17 @@ def _judge_past(fact: Fact, budget: Budget, bucket: int) -> Iterator[Decision]:
         if threshold not in budget.crossed_thresholds
         and budget.is_reached(amount, threshold)
         and not budget.is_reached(former, threshold)
-        and _was_armed(budget, bucket, threshold, read_amount)
+        and _was_armed(budget, bucket, threshold)
     ]
     if thresholds:
         fields = _describe(budget, last_bucket, budget.sum_window(last_bucket, last_bucket))
         yield fact.cause.decide("threshold.crossed", past=True, **_name_thresholds(thresholds), **fields)
 
 
-def _was_armed(budget: Budget, bucket: int, threshold: int, read_amount: Callable[[int], int]) -> bool:
+def _was_armed(budget: Budget, bucket: int, threshold: int) -> bool:
     """Tell whether a threshold was armed before the windows that hold a bucket: of those of the length before it, the
     last that reached it or armed it again decides."""
-    windows = list(sum_windows(read_amount, BUCKETS + 1, bucket - BUCKETS, bucket - 1))
+    windows = sum_windows(budget.read_amount, BUCKETS + 1, bucket - BUCKETS, bucket - 1)
     for _, amount in reversed(windows):
         if budget.is_reached(amount, threshold):
             return False

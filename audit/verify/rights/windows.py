@@ -1,8 +1,9 @@
 """Windows: rows of buckets, rolling or of the calendar (docs/rules.md, R13.1 and R18.4)."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -84,10 +85,8 @@ def read_time_us(text: str) -> int:
 
 def sum_windows(
     read_amount: Callable[[int], int], span: int, first_bucket: int, last_bucket: int
-) -> Iterator[tuple[int, int]]:
-    """Yield each bucket from one to another with the sum of the window that ends there."""
-    amount = sum(read_amount(bucket) for bucket in range(first_bucket - span + 1, first_bucket + 1))
-    for bucket in range(first_bucket, last_bucket + 1):
-        if bucket > first_bucket:
-            amount += read_amount(bucket) - read_amount(bucket - span)
-        yield bucket, amount
+) -> list[tuple[int, int]]:
+    """List each bucket from one to another with the sum of the window that ends there."""
+    amounts = map(read_amount, range(first_bucket - span + 1, last_bucket + 1))
+    sums = list(accumulate(amounts, initial=0))
+    return [(first_bucket + step, sums[step + span] - sums[step]) for step in range(last_bucket - first_bucket + 1)]

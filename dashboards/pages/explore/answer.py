@@ -33,7 +33,8 @@ DRIVER_TEXTS = {
 def ask(view: View, period_name: str) -> str:
     """Write the question: ``What did we spend in the last 7 days, by team and model, of region eu?``"""
     span_text = format_span(view.period.now, find_zone(view.zone))
-    period_text = PERIOD_TEXTS.get(period_name) or f"from {span_text.replace(' – ', ' to ')}"
+    range_text = f"from {span_text.replace(' – ', ' to ')}" if " – " in span_text else f"on {span_text}"
+    period_text = PERIOD_TEXTS.get(period_name, range_text)
     filters = [
         f"{name_dimension(name)} {join(map(shorten_value, values), 'or')}" for name, values in view.filters.items()
     ]

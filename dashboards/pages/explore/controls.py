@@ -7,14 +7,14 @@ from zoneinfo import available_timezones
 
 import streamlit as st
 
+from dashboards.components.controls import pick_currency, pick_days, pick_period
 from dashboards.components.html import Html, escape_text, link
 from dashboards.pages.explore import queries
 from dashboards.pages.explore.answer import name_dimension, shorten_value
 from dashboards.pages.explore.dimensions import DIMENSIONS, TAG, find_dimension
 from dashboards.pages.explore.measures import MEASURES
 from dashboards.pages.explore.queries import View
-from dashboards.periods import PERIODS, Period, Span
-from dashboards.sources import usage
+from dashboards.periods import Period, Span
 from dashboards.spelling import spell
 
 NO_DIMENSION = "nothing else"
@@ -59,14 +59,14 @@ def write_filter(name: str, value: str) -> str:
 
 
 def read_filters(texts: list[str]) -> dict[str, list[str]]:
-    """Read the filters of a link; those of no dimension are left out."""
+    """Read the filters of a link."""
     filters: dict[str, list[str]] = {}
-    for text in texts:
+    for text in filter(None, texts):
         head, _, value = text.removeprefix(TAG).partition(":")
         name = f"{TAG}{head.replace('%3A', ':').replace('%25', '%')}" if text.startswith(TAG) else head
-        if find_dimension(name) is not None and value not in filters.setdefault(name, []):
+        if value not in filters.setdefault(name, []):
             filters[name].append(value)
-    return {name: values for name, values in filters.items() if values}
+    return filters
 
 
 def _write_name(name: str) -> str:
@@ -75,20 +75,11 @@ def _write_name(name: str) -> str:
     return TAG + name.removeprefix(TAG).replace("%", "%25").replace(":", "%3A")
 
 
-def choose(data: Span, opens_with: str) -> Choice:
+def choose(data: Span) -> Choice:
     """Draw the controls, and return their values."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="period_row"):
-        period = st.segmented_control(
-            "Period", list(PERIODS), key="period", default=opens_with, required=True,
-            label_visibility="collapsed", bind="query-params",
-        )  # fmt: skip
-        days: tuple[date, ...] = ()
-        if period == "range":
-            dates = st.date_input(
-                "Days", (data.start.date(), data.end.date()), key="range", label_visibility="collapsed",
-                bind="query-params", width=240, format="YYYY-MM-DD",
-            )  # fmt: skip
-            days = dates if isinstance(dates, tuple) else ()
+        period = pick_period(data)
+        days = pick_days(data) if period == "range" else ()
     filters = read_filters(st.query_params.get_all(FILTER))
     names = _list_dimensions(filters)
     with st.container(horizontal=True, vertical_alignment="bottom", key="explore_row"):
@@ -96,9 +87,9 @@ def choose(data: Span, opens_with: str) -> Choice:
         first = st.selectbox("By", names, key="by", bind="query-params", accept_new_options=True)
         second = st.selectbox("And by", [NO_DIMENSION, *names], key="and", bind="query-params", accept_new_options=True)
         zone = st.selectbox("Time zone", _list_zones(), key="tz", bind="query-params")
-        currency = _pick_currency()
+        currency = pick_currency()
     dimensions = (first or names[0], second) if second and second not in (NO_DIMENSION, first) else (first or names[0],)
-    return Choice(period or "all", days, zone or "UTC", dimensions, measure or MEASURES[0].name, filters, currency)
+    return Choice(period, days, zone or "UTC", dimensions, measure or MEASURES[0].name, filters, currency)
 
 
 def draw_filters(choice: Choice, view: View) -> None:
@@ -111,9 +102,9 @@ def draw_filters(choice: Choice, view: View) -> None:
             st.html(f'<div class="tally"><div class="chips">{"".join(chips)}</div></div>')
 
 
-def describe_unknown(choice: Choice) -> str | None:
-    """Return the name that is no dimension, if there is one."""
-    return next((name for name in choice.dimensions if find_dimension(name) is None), None)
+def find_unknown(choice: Choice) -> str | None:
+    """Return a dimension or filter that does not exist, if there is one."""
+    return next((name for name in (*choice.dimensions, *choice.filters) if find_dimension(name) is None), None)
 
 
 def _add_filter(choice: Choice, view: View) -> None:
@@ -156,10 +147,3 @@ def _list_dimensions(filters: Mapping[str, list[str]]) -> list[str]:
 @st.cache_data(show_spinner=False)
 def _list_zones() -> list[str]:
     return ["UTC", *sorted(name for name in available_timezones() if "/" in name)]
-
-
-def _pick_currency() -> str:
-    options = usage.list_currencies() or ["USD"]
-    if len(options) == 1:
-        return options[0]
-    return st.selectbox("Currency", options, key="currency", bind="query-params")

@@ -29,15 +29,10 @@ class Source(NamedTuple):
 
 
 class Dimension(NamedTuple):
-    """A dimension by its name in links, with its column in each source that has it, and its plural for people."""
+    """A dimension by its name in links, with its column in each source that has it."""
 
     name: str
     columns: Mapping[str, str]
-    plural: str = ""
-
-    @property
-    def several(self) -> str:
-        return self.plural or f"{self.name}s"
 
 
 _NO_COST = "null::Nullable(Decimal(38, 12))"
@@ -84,8 +79,8 @@ _EVERYWHERE = ("hours", "usage", "calls")
 _SINGLE = ("usage", "calls")
 
 
-def _name(name: str, sources: Iterable[str], column: str = "", plural: str = "") -> Dimension:
-    return Dimension(name, dict.fromkeys(sources, column or name.replace(" ", "_")), plural)
+def _name(name: str, sources: Iterable[str], column: str = "") -> Dimension:
+    return Dimension(name, dict.fromkeys(sources, column or name.replace(" ", "_")))
 
 
 DIMENSIONS = (
@@ -99,21 +94,21 @@ DIMENSIONS = (
     _name("environment", _EVERYWHERE),
     _name("organization", (*_EVERYWHERE, "outcomes")),
     _name("payer", _EVERYWHERE),
-    _name(TREE, _SINGLE, "owner_path", "teams"),
+    _name(TREE, _SINGLE, "owner_path"),
     _name("owner", (*_SINGLE, "outcomes"), "owner_team"),
     _name("cost center", _SINGLE, "owner_cost_center"),
     _name("user", _SINGLE, "user_pseudonym"),
     _name("key", _SINGLE, "key_fingerprint"),
     _name("account", _SINGLE, "provider_account"),
     _name("session", _SINGLE),
-    _name(CLASS, ("usage",), "class", "token classes"),
+    _name(CLASS, ("usage",), "class"),
     _name("region", _SINGLE),
-    _name("geography", _SINGLE, plural="geographies"),
+    _name("geography", _SINGLE),
     _name("service tier", _SINGLE),
     _name("purpose", _SINGLE),
-    _name("status", _SINGLE, plural="statuses"),
+    _name("status", _SINGLE),
     _name("tool", ("calls",)),
-    Dimension("retry", {"calls": "if(is_retry, 'retry', 'first attempt')"}, "attempts"),
+    Dimension("retry", {"calls": "if(is_retry, 'retry', 'first attempt')"}),
     _name("metric", ("outcomes",)),
     Dimension("outcome", {"outcomes": "concat(metric, if(is_success, ': success', ': failure'))"}),
 )
@@ -124,7 +119,7 @@ _BY_NAME = {dimension.name: dimension for dimension in DIMENSIONS}
 def find_dimension(name: str) -> Dimension | None:
     """Return the dimension of a name in a link; None where there is none."""
     if name.startswith(TAG) and len(name) > len(TAG):
-        return Dimension(name, {"calls": f"tags[{{{name_tag_parameter(name)}:String}}]"}, "values")
+        return Dimension(name, {"calls": f"tags[{{{name_tag_parameter(name)}:String}}]"})
     return _BY_NAME.get(name)
 
 

@@ -12,7 +12,7 @@ from dashboards.components.format import money, quantify
 from dashboards.components.html import draw_heading, draw_live_line, draw_note, link
 from dashboards.pages.explore import answer, chart, controls, queries, tables
 from dashboards.pages.explore.controls import Choice
-from dashboards.pages.explore.dimensions import list_dimensions
+from dashboards.pages.explore.dimensions import DIMENSIONS, find_dimension, list_dimensions
 from dashboards.pages.explore.drivers import Drivers, Segment, compute_drivers
 from dashboards.pages.explore.queries import Groups, View
 from dashboards.sources import usage
@@ -27,14 +27,17 @@ def page() -> None:
     if data is None:
         empty_ledger.show()
         return
-    if "opens_with" not in st.session_state:  # the same all session long, though the data move on
-        st.session_state.opens_with = periods.choose_period(datetime.now(UTC), data)
-    choice = controls.choose(data, st.session_state.opens_with)
+    choice = controls.choose(data)
+    unknown = controls.find_unknown(choice)
+    if unknown is not None:
+        _show_unknown(choice, unknown)
+        return
     view = choice.build_view(_resolve(choice, data))
     controls.draw_filters(choice, view)
-    if not _explain_gaps(choice, view):
+    if view.source is None:
+        _show_no_mart(view)
         return
-    is_live = view.source is not None and view.source.name == "hours"
+    is_live = view.source.name == "hours"
     interval_s = usage.choose_poll_interval_s() if is_live else None
     st.fragment(guard_fragment(_show_figures), run_every=interval_s)(choice, is_live)
 
@@ -43,22 +46,22 @@ def _resolve(choice: Choice, data: periods.Span) -> periods.Period:
     return periods.resolve(choice.period, periods.read_clock(), data, choice.days, periods.find_zone(choice.zone))
 
 
-def _explain_gaps(choice: Choice, view: View) -> bool:
-    """Say what of the view does not exist; return whether all of it does."""
-    unknown = controls.describe_unknown(choice)
-    if unknown is not None:
-        st.info("There is no such dimension. A tag is written `tag:KEY`.")
-        draw_note(unknown)
-        return False
-    if view.source is None:
-        names = [answer.name_dimension(name) for name in dict.fromkeys((*view.dimensions, *view.filters))]
-        st.info("No mart has all of this together. Take one of them out:")
-        draw_note(answer.join([*names, f"the measure {view.measure_name}"], "and"))
-        draw_note(
-            f"The measure {view.measure_name} is known by {answer.join(list_dimensions(view.measure_name), 'and')}."
-        )
-        return False
-    return True
+def _show_unknown(choice: Choice, name: str) -> None:
+    """Say that a link names a dimension that does not exist. Without it the view would count other usage."""
+    st.info("This link names a dimension that does not exist. A tag is written `tag:KEY`.")
+    names = [dimension.name for dimension in DIMENSIONS]
+    draw_note(f"It names {name}. There are {answer.join(names, 'and')}.")
+    filters = {name: values for name, values in choice.filters.items() if find_dimension(name)}
+    dimensions = tuple(name for name in choice.dimensions if find_dimension(name)) or (names[0],)
+    parameters = choice.build_link(filters=filters, dimensions=dimensions)
+    st.html(f'<div class="tally">{link("The same view without it", "explore", parameters)}</div>')
+
+
+def _show_no_mart(view: View) -> None:
+    names = [answer.name_dimension(name) for name in dict.fromkeys((*view.dimensions, *view.filters))]
+    st.info("No mart has all of this together. Take one of them out:")
+    draw_note(answer.join([*names, f"the measure {view.measure_name}"], "and"))
+    draw_note(f"The measure {view.measure_name} is known by {answer.join(list_dimensions(view.measure_name), 'and')}.")
 
 
 def _show_figures(choice: Choice, is_live: bool) -> None:
@@ -136,9 +139,11 @@ def _show_no_usage(choice: Choice, view: View, groups: Groups, data: periods.Spa
         )
     elif choice.filters:
         st.info("Nothing in this period matches these filters.")
+    elif not queries.has_models(view):
+        st.info("No work of this period was judged. Send observations, and the cost of a success appears here.")
     else:
         st.info(f"No calls in this period. The ledger has calls from {span_text}.")
-    links = [link(f"Show {span_text}", "explore", choice.build_link(period="all"))]
+    links = [link(f"Show {span_text}", "explore", choice.build_link(period="all"))] if choice.period != "all" else []
     if choice.filters:
         links.append(link("Same period without filters", "explore", choice.build_link(filters={})))
     st.html(f'<div class="tally">{" · ".join(links)}</div>')

@@ -145,11 +145,11 @@ def _describe_spend(view: View, sums: Sums) -> str:
 
 def _show_unknown(choice: Choice, view: View, unknown: Unknown) -> None:
     """Say what spend does not include, with links to the calls."""
-    told = f" ({quantify(unknown.tokens, 'token')} told)" if unknown.tokens else ""
-    bound = with_hint(describe_bound(unknown, view.currency), describe_bound(unknown, view.currency, is_exact=True))
+    tokens = f" ({quantify(unknown.tokens, 'token')} told)" if unknown.tokens else ""
+    amount = with_hint(describe_bound(unknown, view.currency), describe_bound(unknown, view.currency, is_exact=True))
     calls_link = link("Show the calls", "overview", choice.to_parameters() | {"calls": "cost not known"})
     models_link = Html(f'<a href="{find_page("trust").link}#unknown">By model</a>')
-    text = f"<b>Not in spend:</b> {describe_calls(unknown)}{told}: {bound}. {calls_link} · {models_link}"
+    text = f"<b>Not in spend:</b> {describe_calls(unknown)}{tokens}: {amount}. {calls_link} · {models_link}"
     st.html(f'<div class="tally unknown">{text}</div>')
 
 

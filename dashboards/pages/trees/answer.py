@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from dashboards.components.format import count, exact, money, percent
+from dashboards.components.format import count, exact, money, percent, quantify
 from dashboards.pages.trees.outline import Amounts, Step
 from dashboards.periods import format_duration
 from dashboards.sources.warehouse import Row
@@ -43,17 +43,12 @@ def format_latency(latency_ms: int) -> str:
     return format_duration(timedelta(milliseconds=latency_ms))
 
 
-def describe_calls(number: int) -> str:
-    """Describe a number of calls: ``1 call``, ``1,234 calls``."""
-    return f"{count(number)} call{'s' if number != 1 else ''}"
-
-
 def describe_cost(noun: str, cost: Amounts, calls: int, duration_ms: int) -> str:
     """Return the first sentence of the answer: what it cost, over how many calls, in which time."""
     time = f" in {format_latency(duration_ms)}" if duration_ms else ""
     if not cost:
-        return f"The cost of this {noun} is not known: {describe_calls(calls)}{time}."
-    return f"This {noun} cost {format_amounts(cost)} over {describe_calls(calls)}{time}."
+        return f"The cost of this {noun} is not known: {quantify(calls, 'call')}{time}."
+    return f"This {noun} cost {format_amounts(cost)} over {quantify(calls, 'call')}{time}."
 
 
 def describe_top_step(steps: Sequence[Step], kinds: Sequence[Row], cost: Amounts, currency: str) -> str:

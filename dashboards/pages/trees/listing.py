@@ -1,12 +1,10 @@
 """The list of the page Call trees: the most expensive call trees or sessions of a period."""
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
 from dashboards import periods
 from dashboards.components import empty_ledger, pager
-from dashboards.components.controls import pick
+from dashboards.components.controls import pick, pick_currency, pick_period
 from dashboards.components.format import money, percent
 from dashboards.components.html import draw_heading, draw_live_line, draw_note, link
 from dashboards.pages.trees import queries, tables
@@ -16,7 +14,7 @@ from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment
 
 KINDS = ("call trees", "sessions")
-LIST_PERIODS = {name: label for name, label in PERIODS.items() if name != "range"}
+LIST_PERIODS = [name for name in PERIODS if name != "range"]
 
 
 def show(interval_s: int) -> None:
@@ -31,8 +29,8 @@ def show(interval_s: int) -> None:
 def _show(data: Span) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         kind = pick("List", KINDS, "list")
-        period = _pick_period(data)
-        currency = _pick_currency()
+        period = pick_period(data, LIST_PERIODS)
+        currency = pick_currency("collapsed")
     rows = pager.read_slice(kind.replace(" ", "_"))
     span = periods.resolve(period, periods.read_clock(), data).now.whole_minutes()
     selection = Selection(span, currency, rows)
@@ -59,23 +57,6 @@ _HINTS = {
     KINDS[0]: "A call tree is listed in the period in which it began.",
     KINDS[1]: "Send `session` with each call to see what a conversation or run costs.",
 }
-
-
-def _pick_period(data: Span) -> str:
-    if "opens_with" not in st.session_state:  # the same all session long, though the data move on
-        st.session_state.opens_with = periods.choose_period(datetime.now(UTC), data)
-    period = st.segmented_control(
-        "Period", list(LIST_PERIODS), key="period", default=st.session_state.opens_with, required=True,
-        label_visibility="collapsed", bind="query-params",
-    )  # fmt: skip
-    return period or "all"
-
-
-def _pick_currency() -> str:
-    options = usage.list_currencies() or ["USD"]
-    if len(options) == 1:
-        return options[0]
-    return str(st.selectbox("Currency", options, key="currency", bind="query-params", label_visibility="collapsed"))
 
 
 def _show_answer(kind: str, page_rows: list[Row], first: int, selection: Selection) -> None:

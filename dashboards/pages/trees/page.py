@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboards.components import empty_ledger, pager
 from dashboards.components.controls import pick
-from dashboards.components.format import count, percent, short
+from dashboards.components.format import count, percent, quantify, short
 from dashboards.components.html import Html, draw_heading, draw_live_line, draw_note, link, named
+from dashboards.components.links import link_session
 from dashboards.pages.trees import answer, listing, queries, readings, tables
 from dashboards.pages.trees.outline import Step
 from dashboards.pages.trees.queries import CallIdentity, Scope
@@ -75,8 +76,8 @@ def _show_missing(target: Scope | CallIdentity) -> None:
     if usage.find_extent() is None:
         empty_ledger.show()
         return
-    noun = "session" if isinstance(target, Scope) else "call"
-    st.info(f"The ledger has no counted call of this {noun}. It may not have arrived yet, or the link is incomplete.")
+    subject = "of this session" if isinstance(target, Scope) else "with this identity"
+    st.info(f"The ledger has no counted call {subject}. It may not have arrived yet, or the link is incomplete.")
     st.html(f'<div class="tally">{link("Most expensive call trees and sessions", "trees", {})}</div>')
     draw_live_line()
 
@@ -115,13 +116,10 @@ def _link_scopes(reading: Reading) -> list[Html]:
         trees = int(reading.counts["tree_count"])
         return [
             Html(f"Session {named(reading.scope.session)}"),
-            Html(f"{count(trees)} call tree{'s' if trees != 1 else ''}"),
+            Html(quantify(trees, "call tree")),
         ]
     sessions = reading.counts["sessions"]
-    links = [
-        link(f"Session {name}", "trees", {"session": name, "organization": reading.organization})
-        for name in sessions[:MAX_SESSIONS]
-    ]
+    links = [link_session(name, reading.organization, f"Session {name}") for name in sessions[:MAX_SESSIONS]]
     return [*links, Html("more sessions")] if len(sessions) > MAX_SESSIONS else links
 
 
@@ -156,7 +154,7 @@ def _show_warnings(reading: Reading) -> None:
     texts = []
     if number := int(counts["unpriced_calls"]):
         texts.append(
-            f"<b>Not in spend:</b> {answer.describe_calls(number)} of which the cost is not known, or not in full."
+            f"<b>Not in spend:</b> {quantify(number, 'call')} of which the cost is not known, or not in full."
             " The filter “cost not known” lists them below, and the page of each says why."
         )
     if number := int(counts["orphan_count"]):
@@ -195,7 +193,7 @@ def _show_timeline(reading: Reading, target: Scope | CallIdentity, focus_key: st
     if (folded_calls := number - sum(step.calls for step in drawn_steps)) > 0:
         subject = "1 step is" if len(drawn_steps) == 1 else f"{count(len(drawn_steps))} steps are"
         notes.append(
-            f"{subject} drawn, those that cost the most; {answer.describe_calls(folded_calls)} folded"
+            f"{subject} drawn, those that cost the most; {quantify(folded_calls, 'call')} folded"
             " together. A link opens what is below a step, and all of them are listed further down."
         )
     if scale.idle:

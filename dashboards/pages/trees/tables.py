@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from dashboards.components.format import count, exact, money, percent
+from dashboards.components.format import count, exact, money, percent, quantify
 from dashboards.components.html import (
     Cell,
     Column,
@@ -20,8 +20,8 @@ from dashboards.components.html import (
     soften,
     with_hint,
 )
+from dashboards.components.links import link_session
 from dashboards.pages.trees.answer import (
-    describe_calls,
     format_amounts,
     format_cost,
     format_exact,
@@ -57,7 +57,7 @@ def _build_line(line: Line, outline: Outline, scale: TimeScale, view: Link) -> t
         return _build_step_line(line.node, indent, outline, scale, view)
     if isinstance(line.node, Group):
         return _build_group_line(line.node, indent, scale, view)
-    text = f"{describe_calls(line.folded_calls)} more" if line.folded_calls > 0 else "more steps"
+    text = f"{quantify(line.folded_calls, 'call')} more" if line.folded_calls > 0 else "more steps"
     text_cell = link(text, "trees", dict(view) | {"step": line.parent_key}) if line.parent_key else soften(text)
     cost = with_hint(format_amounts(line.folded_cost, "–"), format_exact(line.folded_cost))
     return Html(f"{indent}{text_cell}"), Html(""), None, None, cost
@@ -102,7 +102,7 @@ def _build_detail(detail: str, indent: str) -> Html:
 def _link_below(step: Step, view: Link, failed_count: int = 0) -> Html:
     number = step.below_calls - step.calls
     text = f"{count(number)} below" + (f", {count(failed_count)} failed" if failed_count else "")
-    hint = f"Show only this step and the {describe_calls(number)} below it"
+    hint = f"Show only this step and the {quantify(number, 'call')} below it"
     below = link(text, "trees", dict(view) | {"step": step.key}, hint)
     return Html(f'<span class="below">{below}</span>')
 
@@ -268,7 +268,7 @@ def _build_tree_cells(row: Row, currency: str) -> tuple[Cell, ...]:
         int(row["steps"]),
         format_latency(int(row["duration_ms"])) if row["duration_ms"] else None,
         int(row["failed_calls"]) or None,
-        with_hint(money(row["retry_cost"], row["currency"]), f"{describe_calls(int(row['retried_calls']))} again")
+        with_hint(money(row["retry_cost"], row["currency"]), f"{quantify(int(row['retried_calls']), 'call')} again")
         if row["retried_calls"]
         else None,
         with_hint(money(row["billed_cost"], currency), exact(row["billed_cost"], currency)),
@@ -287,7 +287,7 @@ def draw_sessions(rows: Iterable[Row], currency: str) -> None:
 
 
 def _build_session_cells(row: Row, currency: str) -> tuple[Cell, ...]:
-    name = link(row["session"], "trees", {"session": row["session"], "organization": row["organization"]})
+    name = link_session(row["session"], row["organization"])
     duration_ms = (row["ended_at"] - row["started_at"]) // timedelta(milliseconds=1)
     return (
         format_time(row["started_at"]),

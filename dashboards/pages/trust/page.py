@@ -127,8 +127,8 @@ def _show_counts(dimension: str, rows: list[Counts]) -> None:
 
 def _describe_other_counts(counts: dict[str, int]) -> str:
     """Describe the counts that narrow screens have no column for, without those of zero."""
-    others = (name for name in queries.COUNTS if name not in NARROW_COUNTS and counts[name])
-    return ", ".join(f"{count(counts[name])} {name}" for name in others)
+    names = (name for name in queries.COUNTS if name not in NARROW_COUNTS and counts[name])
+    return ", ".join(f"{count(counts[name])} {name}" for name in names)
 
 
 def _show_verification() -> None:

@@ -1,5 +1,5 @@
--- Spend by scope and tick of the event time, of every record below `next_offset` of its log partition. The positions
--- of the calls in a row tell which budgets count all of them: those that were allocated before the first.
+-- Spend by scope and tick of the event time, of every record below `next_offset` of its log partition. The
+-- positions of the calls in a row tell which budgets count all of them: those that were allocated before.
 {{ config(
     materialized='rollup',
     engine='AggregatingMergeTree',

@@ -14,7 +14,7 @@ from tallystick.client.call_tree import merge_context_fields
 from tallystick.client.steady_clock import read_clock_s
 from tallystick.privacy.key_shapes import map_texts, replace_keys
 from tallystick.rights.sets import FIELDS
-from tallystick.rights.slices import MONEY, PRICED_FIELDS, Shape, Slice, Taken, write_amounts
+from tallystick.rights.slices import MONEY, PRICED_FIELDS, Draw, Shape, Slice, write_amounts
 from tallystick.vocabulary.request import SCOPES
 
 TTL_S, SETTLE_S = 60, 900
@@ -98,24 +98,24 @@ class Lease:
         self._guard, self._waking = threading.Lock(), threading.Event()
         self._thread, self._retry_at_s = None, 0.0
 
-    def _admit(self, ask: dict[str, Any]) -> tuple[Slice, Taken] | None:
+    def _admit(self, ask: dict[str, Any]) -> tuple[Slice, Draw] | None:
         """Admit a call from the slice; None where the ledger is to be asked."""
         slice = self._slice
         if not _is_plain(ask):
             return None
-        taken = None if slice is None else slice.admit(ask, read_clock_s())
-        if taken is None or slice is None:
+        draw = None if slice is None else slice.admit(ask, read_clock_s())
+        if draw is None or slice is None:
             self._learn_price(ask)
             self._wake()
             return None
         if slice.is_low():
             self._wake()
-        return slice, taken
+        return slice, draw
 
-    def _give_back(self, slice: Slice, taken: Taken) -> None:
+    def _give_back(self, slice: Slice, draw: Draw) -> None:
         """Take an admission back whose call is not made."""
-        if not slice.give_back(taken):
-            self._return(slice, taken.amounts)
+        if not slice.give_back(draw):
+            self._return(slice, draw.amounts)
 
     def _learn_price(self, ask: Mapping[str, Any]) -> None:
         """Have the next lease say the price of a call's model."""
@@ -219,7 +219,7 @@ class _LeasedAdmission(Admission):
     def __init__(self, lease: Lease, client: Admitter, fields: dict[str, Any]) -> None:
         self._client, self._fields, self._lease = client, fields, lease
         self._is_called = False
-        self._taken: tuple[Slice, Taken] | None = None
+        self._draw: tuple[Slice, Draw] | None = None
         self.id = ""
         self.decision = {}
 
@@ -227,32 +227,32 @@ class _LeasedAdmission(Admission):
         return self if self._try_lease() else super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._taken is None:
+        if self._draw is None:
             super().__exit__(kind, error, trace)
         elif not self._is_called:
-            self._lease._give_back(*self._taken)
+            self._lease._give_back(*self._draw)
 
     async def __aenter__(self) -> Admission:
         return self if self._try_lease() else await super().__aenter__()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._taken is None:
+        if self._draw is None:
             await super().__aexit__(kind, error, trace)
         elif not self._is_called:
-            await asyncio.wrap_future(self._client._submit(self._lease._give_back, *self._taken))
+            await asyncio.wrap_future(self._client._submit(self._lease._give_back, *self._draw))
 
     def _try_lease(self) -> bool:
         ask = merge_context_fields(self._fields)
-        self._taken = self._lease._admit(ask)
-        if self._taken is None:
+        self._draw = self._lease._admit(ask)
+        if self._draw is None:
             self.id = str(uuid.uuid4())
             return False
-        slice, taken = self._taken
-        self.id = taken.name
+        slice, draw = self._draw
+        self.id = draw.name
         answer = slice.answer
         self.decision = {
-            "admission": taken.name, "answer": "allow", "model": ask.get("model"), "lease": slice.lease,
-            "grants": answer["grants"], "reserved": slice.describe_charges(taken), "expires_at": answer["expires_at"],
+            "admission": draw.name, "answer": "allow", "model": ask.get("model"), "lease": slice.lease,
+            "grants": answer["grants"], "reserved": slice.describe_charges(draw), "expires_at": answer["expires_at"],
             "warnings": answer["warnings"],
         }  # fmt: skip
         return True
@@ -267,8 +267,8 @@ def _is_plain(ask: Mapping[str, Any]) -> bool:
             if type(value) is not str or not value:
                 return False
         elif name in _COUNTS:
-            least, most = _COUNTS[name]
-            if type(value) is not int or not least <= value <= most:
+            minimum, maximum = _COUNTS[name]
+            if type(value) is not int or not minimum <= value <= maximum:
                 return False
     return True
 

@@ -34,13 +34,12 @@ class Price(NamedTuple):
     def bound_cost(self, input_tokens: int, output_tokens: int, calls: int) -> int:
         """Return the most that calls of so many tokens together may cost."""
         tokens = input_tokens + output_tokens
-        input_price, output_price = next(
-            ((price, other) for above, price, other in reversed(self.tiers) if tokens > above), (0, 0)
-        )
+        prices = ((price, output_price) for above, price, output_price in reversed(self.tiers) if tokens > above)
+        input_price, output_price = next(prices, (0, 0))
         return self.per_call * calls + input_tokens * input_price + output_tokens * output_price
 
 
-class Taken(NamedTuple):
+class Draw(NamedTuple):
     """An admission from a slice: its name, and the amounts that were taken for it, by measure."""
 
     name: str
@@ -61,12 +60,12 @@ class Slice:
         self.admits_until_s, self.expires_s = admits_until_s, expires_s
         self.granted = read_amounts(answer["amounts"])
         self.prices = {_read_shape(price): _read_price(price) for price in answer.get("prices") or ()}
-        self._left = dict(self.granted)
+        self._remainder = dict(self.granted)
         self._currency, self._has_money = answer.get("currency"), any(measure in MONEY for measure in self.granted)
         self._allow = InferenceSet.build(answer["allow"])
         dimensions = [dimension for dimension in answer["dimensions"] if dimension != ORGANIZATION]
-        own = {dimension: scopes.get(dimension) for dimension in dimensions} | {"grant": grant}
-        self._own, self._fields = tuple(own.values()), (*own, *FIELDS.values(), *PRICED_FIELDS)
+        values = {dimension: scopes.get(dimension) for dimension in dimensions} | {"grant": grant}
+        self._scopes, self._fields = tuple(values.values()), (*values, *FIELDS.values(), *PRICED_FIELDS)
         self._verdicts: dict[tuple[Any, ...], bool] = {}
         self._lock = threading.Lock()
         self._admitted = 0
@@ -76,7 +75,7 @@ class Slice:
     def is_closed(self) -> bool:
         return self._is_closed
 
-    def admit(self, ask: Mapping[str, Any], now_s: float) -> Taken | None:
+    def admit(self, ask: Mapping[str, Any], now_s: float) -> Draw | None:
         """Take what a call may cost at most, and name its admission; None where the ledger is to be asked. All texts of
         the ask are strings, and all counts whole."""
         ttl_s = ask.get("ttl_s") or ADMISSION_TTL_S
@@ -85,18 +84,18 @@ class Slice:
         amounts = self.bound_amounts(ask)
         if amounts is None:
             return None
-        left = self._left
+        remainder = self._remainder
         with self._lock:
             if self._is_closed:
                 return None
             for measure, amount in amounts.items():
-                if amount > left[measure]:
+                if amount > remainder[measure]:
                     return None
             for measure, amount in amounts.items():
-                left[measure] -= amount
+                remainder[measure] -= amount
             self._admitted += 1
             number = self._admitted
-        return Taken(write_leased_name(self.lease, number, amounts), amounts)
+        return Draw(write_leased_name(self.lease, number, amounts), amounts)
 
     def is_for(self, ask: Mapping[str, Any]) -> bool:
         """Tell whether an ask has the scopes of the lease and lies within its set."""
@@ -104,7 +103,7 @@ class Slice:
         verdict = self._verdicts.get(values)
         if verdict is None:
             call = {dimension: ask.get(field) for dimension, field in FIELDS.items()}
-            verdict = values[: len(self._own)] == self._own and self._allow.contains(call)
+            verdict = values[: len(self._scopes)] == self._scopes and self._allow.contains(call)
             if len(self._verdicts) >= MAX_VERDICTS:
                 self._verdicts.clear()
             self._verdicts[values] = verdict
@@ -132,41 +131,41 @@ class Slice:
                 amounts[measure] = 0 if measure == "billed" and ask.get("payer") == "customer" else cost
         return amounts
 
-    def give_back(self, taken: Taken) -> bool:
+    def give_back(self, draw: Draw) -> bool:
         """Take an admission back whose call is not made. False where the slice is closed: then it is to be returned."""
         with self._lock:
             if self._is_closed:
                 return False
-            for measure, amount in taken.amounts.items():
-                self._left[measure] += amount
+            for measure, amount in draw.amounts.items():
+                self._remainder[measure] += amount
             return True
 
     @property
     def left(self) -> dict[str, int]:
-        return dict(self._left)
+        return dict(self._remainder)
 
     def is_used(self) -> bool:
         """Tell whether any call was admitted."""
         return self._admitted > 0
 
-    def describe_charges(self, taken: Taken) -> list[dict[str, Any]]:
+    def describe_charges(self, draw: Draw) -> list[dict[str, Any]]:
         """Describe what an admission takes of each limit, as the ledger describes a reservation."""
         charges = []
         for charge in self.answer["leased"]:
             measure = charge["limit"].partition("/")[0]
-            amount = taken.amounts[measure]
+            amount = draw.amounts[measure]
             amount_text = write_pico(amount) if measure in MONEY else amount
             charges.append({"grant": charge["grant"], "limit": charge["limit"], "amount": amount_text})
         return charges
 
     def is_low(self) -> bool:
         """Tell whether less than half of a measure is left."""
-        return any(2 * amount < self.granted[measure] for measure, amount in self._left.items())
+        return any(2 * amount < self.granted[measure] for measure, amount in self._remainder.items())
 
     def close(self) -> dict[str, int]:
         """Admit nothing any more, and return what is left of each measure, once."""
         with self._lock:
-            unused = {} if self._is_closed else dict(self._left)
+            unused = {} if self._is_closed else dict(self._remainder)
             self._is_closed = True
         return unused
 

@@ -91,9 +91,9 @@ def answer_lease(event: Event, state: State, documents: Documents, emit: Emit) -
         _decide(event, "lease.refused", emit, answer.refusal.reason, **body)
         return
     prices = [
-        _describe_price(fields, bound)
+        _describe_price(fields, price)
         for fields in data.get("models") or ()
-        if (bound := find_price_bound(event, fields, emit.now_us, state, documents)) is not None
+        if (price := find_price_bound(event, fields, emit.now_us, state, documents)) is not None
     ]
     _decide(
         event, "lease.granted", emit, lease=event.id, grants=answer.grants, admits_until_us=answer.admits_until_us,
@@ -216,9 +216,9 @@ def _describe_charge(charge: Charge) -> dict[str, Any]:
     return {"grant": charge.grant, "limit": charge.limit_key, "amount": amount}
 
 
-def _describe_price(fields: dict[str, Any], bound: PriceBound) -> dict[str, Any]:
-    tiers = [{"above": above, "input": text(input), "output": text(output)} for above, input, output in bound.tiers]
-    return fields | {"currency": bound.currency, "per_call": text(bound.per_call), "tiers": tiers}
+def _describe_price(fields: dict[str, Any], price: PriceBound) -> dict[str, Any]:
+    tiers = [{"above": above, "input": text(input), "output": text(output)} for above, input, output in price.tiers]
+    return fields | {"currency": price.currency, "per_call": text(price.per_call), "tiers": tiers}
 
 
 def _describe_set(allow: InferenceSet) -> dict[str, list[str]]:

@@ -124,15 +124,15 @@ def amend(state: State, use: Use, used_call: UsedCall, now_us: int) -> Settlemen
 def _settle_leased(state: State, used_call: UsedCall, admission: str, now_us: int) -> Settlement | None:
     """Count a call of a lease; None where it names none. The lease's own name takes off what the call counts, the name
     of an admission from it what its holder took for the call."""
-    organization, name, taken = used_call.organization, admission, None
+    organization, name, draw = used_call.organization, admission, None
     lease = load_lease(state, (NAME, LEASE, organization, admission))
     if lease is None:
         leased_name = read_leased_name(admission)
         lease = None if leased_name is None else claim_lease(state, organization, leased_name)
         if leased_name is None or lease is None:
             return None
-        name, taken = leased_name.lease, leased_name.amounts
-    settlement = _count(state, used_call, lease.grants, lease.leased_us, now_us, lease=name, taken=taken)
+        name, draw = leased_name.lease, leased_name.amounts
+    settlement = _count(state, used_call, lease.grants, lease.leased_us, now_us, lease=name, draw=draw)
     return settlement._replace(way="late" if lease.is_expired else "leased")
 
 
@@ -152,7 +152,7 @@ def _find_grants(state: State, used_call: UsedCall, time_us: int) -> tuple[tuple
 
 def _count(
     state: State, used_call: UsedCall, grants: Sequence[str], admitted_us: int, now_us: int, *,
-    reservation: Reservation | None = None, lease: str | None = None, taken: Mapping[str, int] | None = None,
+    reservation: Reservation | None = None, lease: str | None = None, draw: Mapping[str, int] | None = None,
 ) -> Settlement:  # fmt: skip
     """Count a call in all limits of some grants, once each, and take back what was held for it: its reservation, or of
     its lease what was taken for it, by measure, else what it counts."""
@@ -170,8 +170,8 @@ def _count(
     for key, limit in limits:
         if not is_measured(limit, amounts):
             continue
-        held = reserved.get((key.grant, key.limit_key), 0) if taken is None else taken.get(limit.meter, 0)
-        amount = measure_actual(limit, amounts, held)
+        charge_amount = reserved.get((key.grant, key.limit_key), 0) if draw is None else draw.get(limit.meter, 0)
+        amount = measure_actual(limit, amounts, charge_amount)
         unknown_calls = int(measure(limit, amounts) is None)
         if not amount and not unknown_calls:
             continue
@@ -180,7 +180,7 @@ def _count(
         bucket = limit.window.find_bucket(counted_us)
         counts.append(Counted(key.grant, key.limit_key, amount, bucket, unknown_calls))
     if lease is not None:
-        charges = _take_lease(state, organization, lease, counts, taken)
+        charges = _take_lease(state, organization, lease, counts, draw)
     for key, limit in limits:
         growth = _read_excess(state, key, limit, now_us) - excess[key]
         if growth > 0 and limit.is_enforced:
@@ -195,17 +195,17 @@ def _count(
 
 
 def _take_lease(
-    state: State, organization: str, name: str, counts: Sequence[Counted], taken: Mapping[str, int] | None
+    state: State, organization: str, name: str, counts: Sequence[Counted], draw: Mapping[str, int] | None
 ) -> tuple[Charge, ...]:
     """Take off what a lease holds what was taken for a call by measure, else what the call counted. Return it."""
     key: Key = (NAME, LEASE, organization, name)
     lease = load_lease(state, key)
     assert lease is not None, "it was found"
-    if taken is None:
+    if draw is None:
         amounts = {(counted.grant, counted.limit_key): counted.amount for counted in counts}
     else:
         amounts = {
-            (charge.grant, charge.limit_key): taken.get(charge.limit_key.partition("/")[0], 0)
+            (charge.grant, charge.limit_key): draw.get(charge.limit_key.partition("/")[0], 0)
             for charge in lease.charges
         }
     charges = tuple(

@@ -94,10 +94,11 @@ def _describe_grants(grants: Sequence[str]) -> str:
 
 
 def _describe_reason(decision: Mapping[str, Any]) -> str:
-    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "detail"), "")
+    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
     fields |= decision
-    if isinstance(fields["left"], str) and fields["left"]:
-        fields["left"] = brief(fields["left"])
+    for name in ("left", "kept"):
+        if isinstance(fields[name], str) and fields[name]:
+            fields[name] = brief(fields[name])
     return REASONS[decision["reason"]].format_map(fields)
 
 

@@ -234,13 +234,11 @@ def _compare_limits(present: Grant, target: Grant, bodies: Sequence[Body]) -> tu
     former = {limit.key: limit for limit in present.limits}
     narrow, extend = list[Body](), list[Body]()
     for limit, body in zip(target.limits, bodies, strict=True):
-        if limit.key not in former:
-            narrow.append(body)
-            continue
-        before = replace(former[limit.key], window=limit.window)
+        # A new limit is narrower, and its floor is wider.
+        before = replace(former.get(limit.key) or replace(limit, floor=0, lend=0), window=limit.window)
         common = _write_common(before, limit, body)
         (common_limit,) = read_change({"limits": [common]}).limits
-        if common_limit != before:
+        if common_limit != before or limit.key not in former:
             narrow.append(common)
         if common_limit != limit:
             extend.append(body)
@@ -248,15 +246,19 @@ def _compare_limits(present: Grant, target: Grant, bodies: Sequence[Body]) -> tu
 
 
 def _write_common(before: Limit, limit: Limit, body: Body) -> Body:
-    """Write a limit with the lower amount and the stricter answer of two; all else is as the file has it."""
-    common = dict(body)
+    """Write a limit with the lower amount and floor and the stricter answer of two; all else is as the file has it."""
+    floor, guarantee = min(before.floor, limit.floor), min(before.guarantee, limit.guarantee)
+    lend = floor - guarantee
+    common = dict(body) | {
+        "floor": _write_amount(limit, floor) if floor else None, "lend": _write_amount(limit, lend) if lend else None,
+    }  # fmt: skip
     if before.amount < limit.amount:
-        common["amount"] = _write_amount(before)
+        common["amount"] = _write_amount(before, before.amount)
     if STRICTNESS.index(before.at_limit) > STRICTNESS.index(limit.at_limit):
         common["at_limit"] = before.at_limit
         common["downgrade_to"] = before.downgrade_to
     return {field: value for field, value in common.items() if value is not None}
 
 
-def _write_amount(limit: Limit) -> str:
-    return brief(text(limit.amount)) if limit.meter in MONEY else str(limit.amount)
+def _write_amount(limit: Limit, amount: int) -> str:
+    return brief(text(amount)) if limit.meter in MONEY else str(amount)

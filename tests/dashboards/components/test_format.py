@@ -103,6 +103,15 @@ def test_a_span_is_spoken_as_people_do() -> None:
         format_span(Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
         == "1 Jan 2026 – 31 Jan 2026"
     )
+    day = Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    assert format_span(day) == "1 Jan 2026"
+    assert format_span(Span(day.start, day.end + timedelta(days=1))) == "1 Jan 2026 – 2 Jan 2026"
+
+
+def test_a_rolling_week_is_spoken_with_its_times() -> None:
+    """Else it ends on the day on which the next one begins, and that day seems to count in both."""
+    end = datetime(2026, 1, 8, 20, 30, tzinfo=UTC)
+    assert format_span(Span(end - timedelta(days=7), end)) == "1 Jan 2026, 20:30 – 8 Jan, 20:30 UTC"
 
 
 def test_now_is_shared_by_all_who_look() -> None:

@@ -213,7 +213,8 @@ def test_the_examples_of_the_description_run(api_server: Served) -> None:
     assert sent_events == 5
     assert set(described["paths"]) == {
         "/v1/events", "/v1/events/{partition}/{offset}", "/v1/usage/{form}", "/v1/traces", "/v1/admissions",
-        "/v1/admissions/{admission}", "/v1/authorize", "/v1/decisions", "/v1/token", "/healthz", "/readyz", "/metrics",
+        "/v1/admissions/{admission}", "/v1/leases", "/v1/leases/{lease}/return", "/v1/authorize", "/v1/decisions",
+        "/v1/token", "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
     assert openapi.describe_api()["openapi"] == "3.1.0"
 

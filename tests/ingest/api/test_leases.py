@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from ledger.log import partition_of, records
+from ingest.api import leases
+from ingest.api.problem import Problem
+from ingest.api.replies import Reply
+from ledger.log import Position, partition_of, records
 from ledger.log.open import open_log
 from ledger.log.topics import DECISIONS
 from ledger.settings import Settings
@@ -109,6 +112,23 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
     for content in (b"{", b"[]"):
         headers["Authorization"] = f"Bearer {gate.bearer('write')}"
         assert gate.ask("/v1/leases", "POST", content, 60, **headers).status == 400
+
+
+def test_a_lease_that_nobody_answers_stands() -> None:
+    position, now = Position(3, 7, 0), datetime(2026, 6, 1, tzinfo=UTC)
+    for reply, status, words in (
+        (None, 503, "ask again with this id"),
+        (Reply("held", None, "90 s ahead of the log"), 500, "/v1/events/3/7"),
+        (Reply("conflict", None), 409, "use another id"),
+    ):
+        with pytest.raises(Problem, match=words) as problem:
+            leases.render_lease("l-1", position, reply, now)
+        assert problem.value.status == status and "'l-1'" in problem.value.detail
+    duplicate = Reply("counted", {"lease": "l-1", "reason": "duplicate", "retryable": False})
+    assert leases.render_lease("l-1", position, duplicate, now).status_code == 409
+    huge = b"[" + b" " * 10**7 + b"]"
+    with pytest.raises(Problem, match="10,000,002 bytes"):
+        leases.build_ask(huge, now)
 
 
 def test_a_busy_grant_is_answered_from_a_lease_and_its_limit_is_met_exactly(gate: Served) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.leases import demand, holdings
 from ingest.leases.holder import build_ask, build_return
-from ingest.leases.holdings import Admitted, Holdings, WantedLease
+from ingest.leases.holdings import Admitted, Conflict, Holdings, LeaseRequest
 from tests.streams.build import DOCUMENTS, adopt, call
 from tests.streams.folded_log import FoldedLog, build_request
 from tests.streams.folds.grants.test_grant_fold import grant, limit
@@ -43,7 +43,7 @@ class World:
             at_s=0,
         )
         self.processes = [Holdings() for _ in range(PROCESSES)]
-        self.asked: list[tuple[int, Holdings, WantedLease, float]] = []
+        self.asked: list[tuple[int, Holdings, LeaseRequest, float]] = []
         self.returns: list[bytes] = []
         self.calls: list[Call] = []
         self.spent: list[tuple[float, str, int]] = []
@@ -92,7 +92,7 @@ class World:
         answer = process.admit("acme", id, ask, b"", self.now_s)
         if isinstance(answer, Admitted):
             self.answers["lease"] += 1
-            self.calls.append(Call(answer.taken.name, number, tokens, answer.slice.expires_s, team))
+            self.calls.append(Call(answer.draw.name, number, tokens, answer.slice.expires_s, team))
             return
         (decision,) = self.fold(build_request(id, "admission", self.now_s, ask), "admission.decided")
         process.note_answer("acme", "token", ask, decision, self.now_s)
@@ -131,28 +131,28 @@ class World:
     def tend(self) -> None:
         number = self.draw.randrange(PROCESSES)
         process = self.processes[number]
-        self.asked += [(number, process, wanted, self.now_s) for wanted in process.list_wanted(self.now_s)]
+        self.asked += [(number, process, request, self.now_s) for request in process.list_wanted(self.now_s)]
         self.returns += [self.build(build_return(item)) for item in process.take_returns(self.now_s)]
 
     def fold_lease(self) -> None:
         if not self.asked:
             return
-        number, process, wanted, asked_s = self.asked.pop(0)
-        line = self.build(build_ask(wanted, "api"))
+        number, process, request, asked_s = self.asked.pop(0)
+        line = self.build(build_ask(request, "api"))
         (answer,) = self.fold(line, "lease.granted", "lease.refused")
         if process is not self.processes[number]:
             return  # it crashed
         if self.draw.random() < 0.1:
-            process.refuse(wanted, self.now_s, is_retryable=True, is_unanswered=True)
+            process.refuse(request, self.now_s, is_retryable=True, is_unanswered=True)
         elif "reason" in answer:
-            process.refuse(wanted, self.now_s, is_retryable=answer["retryable"])
+            process.refuse(request, self.now_s, is_retryable=answer["retryable"])
         else:
-            process.accept(wanted, answer, asked_s)
+            process.accept(request, answer, asked_s)
 
     def lose_answer(self) -> None:
         if self.asked and self.draw.random() < 0.2:
-            _, process, wanted, _ = self.asked.pop()
-            process.refuse(wanted, self.now_s, is_retryable=True, is_unanswered=True)
+            _, process, request, _ = self.asked.pop()
+            process.refuse(request, self.now_s, is_retryable=True, is_unanswered=True)
 
     def send_returns(self) -> None:
         lines, self.returns = self.returns, []
@@ -184,3 +184,46 @@ def test_no_limit_is_passed_and_nothing_stays_held(monkeypatch: pytest.MonkeyPat
         world.run()
         total = {name: count + world.answers[name] for name, count in total.items()}
     assert min(total.values()) > 100, f"leases, the log and refusals all have their share: {total}"
+
+
+def lease_slice(process: Holdings, calls: int, now_s: float) -> None:
+    """Make a team busy, and give the lease that the process wants for it."""
+    decision = {"answer": "allow", "grants": ["search"], "reserved": []}
+    for number in range(demand.MIN_ASKS):
+        ask = {"team": "search", "session": f"s{number}"}
+        assert process.admit("acme", f"first{number}", ask, b"", now_s) is None
+        process.note_answer("acme", "token", ask, decision, now_s)
+    (request,) = process.list_wanted(now_s)
+    assert process.list_wanted(now_s) == [] and request.amounts == {"calls": 2 * demand.MIN_ASKS}
+    answer = {
+        "lease": request.lease, "amounts": {"calls": calls}, "allow": {}, "dimensions": ["team"], "grants": ["search"],
+        "leased": [{"grant": "search", "limit": "calls//total", "amount": calls}], "warnings": [], "prices": [],
+        "currency": None, "admits_until_us": 10_000_000, "expires_us": 910_000_000,
+    }  # fmt: skip
+    process.accept(request, answer, now_s)
+
+
+def test_what_is_released_is_free_again_or_returned_and_never_both() -> None:
+    process = Holdings()
+    lease_slice(process, 3, 1)
+    admitted = [process.admit("acme", f"a{number}", {"team": "search"}, b"", 2) for number in range(4)]
+    names = [answer.draw.name for answer in admitted if isinstance(answer, Admitted)]
+    assert len(names) == 3 and admitted[3] is None
+    assert not process.release("else", names[0]), "another organization's"
+    assert process.release("acme", names[0]) and not process.release("acme", names[0])
+    assert isinstance(process.admit("acme", "a5", {"team": "search", "session": "any"}, b"", 2), Admitted)
+    assert process.take_returns(11) == [], "nothing was left"
+    assert process.release("acme", names[1])
+    (item,) = process.take_returns(11)
+    assert (item.amounts, item.lease) == ({"calls": 1}, names[1].split("/")[0])
+    assert process.close() == []
+
+
+def test_an_id_asks_for_one_call() -> None:
+    process = Holdings()
+    lease_slice(process, 3, 1)
+    first = process.admit("acme", "a", {"team": "search"}, b"1", 2)
+    assert isinstance(first, Admitted) and process.admit("acme", "a", {"team": "search"}, b"1", 2) is first
+    assert process.admit("acme", "a", {"team": "search", "calls": 2}, b"2", 2) == Conflict()
+    assert process.admit("acme", "first0", {"team": "search"}, b"", 2) is None, "it was asked through the log"
+    assert isinstance(process.admit("else", "a", {"team": "search"}, b"2", 2), type(None))

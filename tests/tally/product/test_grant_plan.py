@@ -84,6 +84,8 @@ limits = some.fixed_dictionaries(
         "amount": some.integers(1, 4),
         "answer": some.sampled_from(("warn", "downgrade", "throttle", "deny")),
         "thresholds": some.sampled_from((None, [70])),
+        "floor": some.integers(0, 4),
+        "lend": some.integers(0, 4),
     }
 )
 fields = some.fixed_dictionaries(
@@ -111,6 +113,7 @@ def keep(drawn: dict[str, Body], *presences: dict[str, set[str]]) -> dict[str, B
 def build_limit(meter: str, limit: Body) -> Body:
     body = {"meter": meter, "amount": limit["amount"], "at_limit": limit["answer"]}
     body |= {} if meter == "tokens" else {"window": {"rolling_s": 3600}}
+    body |= {name: limit[name] for name in ("floor", "lend") if limit[name]}
     body |= {"downgrade_to": "a"} if limit["answer"] == "downgrade" else {}
     return body | ({} if limit["thresholds"] is None else {"thresholds": limit["thresholds"]})
 
@@ -129,6 +132,13 @@ def build_forest(drawn: dict[str, Body]) -> list[DeclaredGrant]:
             for meter in ("calls", "tokens"):
                 if own[meter] and over[meter]:
                     own[meter] = own[meter] | {"amount": min(own[meter]["amount"], over[meter]["amount"])}
+        for meter in ("calls", "tokens"):
+            above_limit: Any = kept[parent][meter] if parent else None
+            can_keep = own[meter] and above_limit and above_limit["answer"] != "warn"
+            if own[meter]:
+                floor = min(own[meter]["floor"], own[meter]["amount"], above_limit["amount"] // 2) if can_keep else 0
+                own[meter] = own[meter] | {"floor": floor, "lend": min(floor, own[meter]["lend"])}
+        for over in path:
             if own["expires"] and over["expires"]:
                 own["expires"] = min(own["expires"], over["expires"])
         kept[name] = own
@@ -146,7 +156,10 @@ def build_forest(drawn: dict[str, Body]) -> list[DeclaredGrant]:
 def show(grant: Grant | None) -> Any:
     """Show what a file says of a grant."""
     assert grant is not None
-    limits = {limit.key: (limit.amount, limit.at_limit, limit.downgrade_to, limit.thresholds) for limit in grant.limits}
+    limits = {
+        limit.key: (limit.amount, limit.at_limit, limit.downgrade_to, limit.thresholds, limit.floor, limit.lend)
+        for limit in grant.limits
+    }
     return dict(grant.allow), limits, grant.expires_us, grant.is_delegable, grant.parent, grant.scope
 
 

@@ -10,4 +10,4 @@ usage as (
 
 )
 
-select * replace (toLowCardinality(billing_month) as billing_month) from usage
+select * from usage

@@ -24,8 +24,8 @@ def test_a_filter_is_read_back_from_its_link(filters: dict[str, list[str]]) -> N
     assert read_filters(texts) == filters
 
 
-def test_a_filter_of_nothing_is_left_out() -> None:
-    assert read_filters(["nobody:1", "", "team", "tag:", "team:a:b"]) == {"team": ["", "a:b"]}
+def test_an_empty_filter_is_left_out() -> None:
+    assert read_filters(["nobody:1", "", "team", "team:a:b"]) == {"nobody": ["1"], "team": ["", "a:b"]}
 
 
 def test_a_question_has_its_answer(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +65,12 @@ def test_what_reads_single_calls_says_so(crowd: Crowd, monkeypatch: pytest.Monke
         ({"period": "7d", "filter": "team:nobody"}, "Nothing in this period matches these filters"),
         ({"period": "24h", "filter": "team:fallen"}, "Nothing in this period matches these filters"),
         ({"period": "7d", "filter": "team:fallen"}, "The one before had 1 call, $1,000.00"),
+        (
+            {"by": "owner", "measure": "cost per success", "period": "range", "range": ["2001-01-01", "2001-01-02"]},
+            "No work of this period was judged",
+        ),
+        ({"filter": "teem:search"}, "This link names a dimension that does not exist"),
+        ({"filter": "tag:"}, "This link names a dimension that does not exist"),
     ],
 )
 def test_a_view_without_figures_is_a_sentence(
@@ -76,8 +82,9 @@ def test_a_view_without_figures_is_a_sentence(
 
 def test_a_link_that_is_wrong_opens_a_view(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     query = {"by": "nothing", "and": "' or 1", "tz": "Nowhere", "measure": "x", "filter": "a:b", "groups_page": "99"}
-    app = open_page(crowd.settings, monkeypatch, "explore", period="7d", **query)
-    assert not app.exception
+    page_html = read_html(open_page(crowd.settings, monkeypatch, "explore", period="7d", **query))
+    assert "It names nothing." in page_html
+    assert 'href="explore?period=7d&amp;by=team&amp;measure=billed"' in page_html, "the way to a view that is there"
 
 
 def test_an_empty_ledger_says_how_to_begin(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

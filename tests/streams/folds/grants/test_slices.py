@@ -93,8 +93,8 @@ def test_a_slice_admits_only_what_the_folds_would(
     assert granted["decision"] == "lease.granted", granted
     slice = Slice(json.loads(json.dumps(granted["body"])), scopes, 11, 911, named.get("grant"))
     for number, ask in enumerate(map(drop_absent, asks)):
-        taken = slice.admit(ask, 2)
-        if taken is None:
+        draw = slice.admit(ask, 2)
+        if draw is None:
             continue
         (decided,) = log.append(build_request(f"a{number}", "admission", 2, ask), at_s=2)
         decision = decided["body"]
@@ -103,9 +103,9 @@ def test_a_slice_admits_only_what_the_folds_would(
             (charge["limit"].split("/")[0], read_amounts({charge["limit"].split("/")[0]: charge["amount"]}))
             for charge in decision["reserved"]
         ]
-        assert all(amount[measure] == taken.amounts[measure] for measure, amount in reserved), (reserved, taken)
-        assert {measure for measure, _ in reserved} == set(taken.amounts), "each limit is counted"
-        assert slice.describe_charges(taken) == decision["reserved"]
+        assert all(amount[measure] == draw.amounts[measure] for measure, amount in reserved), (reserved, draw)
+        assert {measure for measure, _ in reserved} == set(draw.amounts), "each limit is counted"
+        assert slice.describe_charges(draw) == decision["reserved"]
         assert set(FIELDS.values()) <= set(slice._fields)
 
 
@@ -120,13 +120,13 @@ def test_most_calls_of_the_lease_are_admitted() -> None:
     (granted,) = log.append(build_request("l", "lease", 1, lease), at_s=1)
     slice = Slice(granted["body"], {"team": "search"}, 61, 961)
     ask = {"team": "search", "model": "m1", "input_tokens": 1_000, "max_tokens": 1, "user": "p_1", "session": "s-1"}
-    taken = slice.admit(ask, 2)
-    assert taken and taken.amounts == {"billed": 1_000 * 6_000_000 + 10_000_000 + 7_000_000_000}
+    draw = slice.admit(ask, 2)
+    assert draw and draw.amounts == {"billed": 1_000 * 6_000_000 + 10_000_000 + 7_000_000_000}
     assert slice.admit(ask | {"model": "m2"}, 2) is None, "its price was not asked for"
     assert slice.admit(ask | {"model": "e1"}, 2) is None, "its tokens have no price"
     assert slice.admit(ask, 61) is None and slice.admit(ask | {"max_tokens": None}, 2) is None
-    assert slice.close() == {"billed": 10 * 10**12 - taken.amounts["billed"]}
-    assert slice.admit(ask, 2) is None and slice.close() == {} and not slice.give_back(taken)
+    assert slice.close() == {"billed": 10 * 10**12 - draw.amounts["billed"]}
+    assert slice.admit(ask, 2) is None and slice.close() == {} and not slice.give_back(draw)
 
 
 @given(st.text(min_size=1), st.integers(0, 10**18 - 1), st.dictionaries(

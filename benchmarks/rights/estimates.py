@@ -1,9 +1,9 @@
 """Reservations of the most that a call may cost, beside estimates from what calls like it cost.
 
-``python -m benchmarks.estimates [CALLS]``. Asks and settlements of a simulated mix go to the core of the folds, without
-a log: what is reserved for each dollar that is used, how often and by how much a call costs more than was reserved for
-it, and by how much a limit is exceeded that holds half of what is asked for. Then a burst of coding agents, each with a
-large ``max_tokens``, on a budget of 25 dollars.
+``python -m benchmarks.rights.estimates [CALLS]``. Asks and settlements of a simulated mix go to the core of the
+folds, without a log: what is reserved for each dollar that is used, how often and by how much a call costs more than
+was reserved for it, and by how much a limit is exceeded that holds half of what is asked for. Then a burst of coding
+agents, each with a large ``max_tokens``, on a budget of 25 dollars.
 """
 
 import heapq
