@@ -58,7 +58,7 @@ def test_its_figures_change_and_a_team_leads_to_one_call(page: Page, browser: Br
 
 
 def test_a_decision_for_everyone_is_told_once(page: Page, url: str) -> None:
-    page.goto(f"{url}/trust")
+    page.goto(f"{url}/trust?controls_search=price_book")
     expect(page.get_by_role("cell", name="price_book.adopted")).to_have_count(2)
 
 

@@ -119,7 +119,7 @@ def list_decisions(controls: bool, rows: Slice) -> list[Row]:
     made in each partition of the log, and listed once."""
     sql = (
         "select *, count() over () as number from (select * from analytics.fct_decisions"
-        " where match(decision, '^(control|correction)[.]') = {controls:Bool}"
+        " where match(decision, if({controls:Bool}, '^(control|correction)[.]', '^(threshold|unknown_usage)[.]'))"
         f" and {build_search(_DECISION_TEXTS)} order by accepted_at desc, log_offset desc, seq desc"
         " limit 1 by if({controls:Bool}, concat(organization, ' ', event_source, ' ', event_id), decision_key))"
         f" order by accepted_at desc, log_offset desc, seq desc {build_limit()}"

@@ -73,6 +73,11 @@ def test_a_grant_shows_the_limits_on_its_path_and_its_refusals(
     assert ">growth</a>" in read_html(above) and ">search</a>" not in read_html(above)
 
 
+def test_decisions_on_grants_are_no_budget_crossings(granted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    page_html = read_html(open_page(granted, monkeypatch, "trust"))
+    assert [name for name in ("admission.", "grant.", "lease.") if f"unknown usage {name}" in page_html] == []
+
+
 @pytest.mark.parametrize(
     ("query", "text"),
     [
