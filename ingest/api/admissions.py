@@ -18,6 +18,7 @@ from ingest.intake.intake import decode
 from ingest.intake.rejection import Rejection
 from ingest.leases.holdings import Admitted, Conflict
 from ledger.log import Position
+from ledger.money import brief
 from ledger.outcomes import CONFLICT
 
 JSON = "application/json"
@@ -234,10 +235,19 @@ def select_told(decision: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in decision.items() if name not in untold}
 
 
+def explain_reason(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:
+    """Explain why a call is refused."""
+    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
+    fields |= decision
+    for name in ("left", "kept"):
+        if isinstance(fields[name], str) and fields[name]:
+            fields[name] = brief(fields[name])
+    return reasons[decision["reason"]].format_map(fields)
+
+
 def explain_refusal(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:
     """Explain why a call is refused, and what helps."""
-    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
-    sentence: str = reasons[decision["reason"]].format_map(fields | dict(decision))
+    sentence = explain_reason(decision, reasons)
     if decision["retryable"]:
         return f"{sentence}: ask again after Retry-After"
     if decision.get("granted_by"):

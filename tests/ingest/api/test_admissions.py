@@ -214,6 +214,20 @@ def test_every_refusal_is_a_sentence_that_names_its_grant_and_who_can_help(reaso
     assert answer["detail"].endswith("p_1 granted it, and can extend it")
 
 
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ("979.841325000000", "979.841325"),
+        ("100.000000000000", "100"),
+        ("0.000000000000", "0"),
+        (2_990_400, "2990400"),
+    ],
+)
+def test_a_sentence_has_amounts_without_zeros_that_say_nothing(left: str | int, text: str) -> None:
+    decision = {"reason": "limit", "grant": "search", "limit": "x", "left": left, "kept": None, "retryable": False}
+    assert f"has {text} left of" in admissions.explain_refusal(decision)
+
+
 @pytest.mark.parametrize("reason", ["unpriced", "currency", "unknown usage"])
 def test_a_limit_whose_room_was_not_asked_does_not_say_that_nothing_is_left(reason: str) -> None:
     decision = {
