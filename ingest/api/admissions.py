@@ -18,6 +18,7 @@ from ingest.intake.intake import decode
 from ingest.intake.rejection import Rejection
 from ingest.leases.holdings import Admitted, Conflict
 from ledger.log import Position
+from ledger.money import brief
 from ledger.outcomes import CONFLICT
 
 JSON = "application/json"
@@ -33,6 +34,8 @@ TYPE = "tallystick.admission.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTOLD = frozenset(("asked", "needed"))
 """Parts of a decision that are for tables: the caller knows them."""
+_WITHOUT_ROOM = frozenset(("unpriced", "currency", "unmeasured", "unknown usage"))
+"""Reasons by which a limit refuses whatever it has left: the room was not asked."""
 REASONS = {
     "limit": "grant {grant!r} has {left} left of its limit {limit}, and this call may take more",
     "floor": "grant {grant!r} keeps {kept} of its limit {limit} for grants with a floor there ({detail}), and has "
@@ -86,10 +89,9 @@ def read_asks(raw: bytes, content_type: str) -> Asks:
     """Read the asks of a body, in turns with other requests. Problem where it is no JSON, or has too many."""
     events = body.split_events(raw, content_type)
     if not 1 <= len(events.raw) <= MAX_ASKS:
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE if events.raw else HTTPStatus.BAD_REQUEST,
-            f"the body has {len(events.raw):,} asks, and may have 1 to {MAX_ASKS:,}: send several requests",
-        )
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if events.raw else HTTPStatus.BAD_REQUEST
+        way_out = "send several requests" if events.raw else "send an ask, or a list of asks"
+        raise Problem(status, f"the body has {len(events.raw):,} asks, and may have 1 to {MAX_ASKS:,}: {way_out}")
     return Asks([_give_id(ask) for ask in work_in_turns(map(_decode, events.raw))], events.single)
 
 
@@ -134,9 +136,14 @@ def describe_answers(pending: Pending, replies: Mapping[Position, Reply], now: d
 
 
 def describe_rejection(result: Mapping[str, str]) -> dict[str, Any]:
-    field = result["field"].removeprefix("data.")
+    field = name_field(result["field"])
     detail = ": ".join(filter(None, (field, result["reason"])))
     return {"status": HTTPStatus.UNPROCESSABLE_ENTITY, "detail": detail, "field": field, "reason": result["reason"]}
+
+
+def name_field(path: str) -> str:
+    """Name a field of an event as the body of a request has it: without ``data``, which the body is."""
+    return "" if path == "data" else path.removeprefix("data.")
 
 
 def describe_reply(id: str, position: Position, reply: Reply | None, now: datetime) -> dict[str, Any]:
@@ -184,7 +191,8 @@ def render_release(admission: str, position: Position, reply: Reply | None) -> R
     if not reply.body["released"]:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            f"nothing is reserved for the admission {admission!r}: it was settled, released or refused, or it expired",
+            f"nothing is reserved for the admission {admission!r}: it was settled, released or refused, it expired, or "
+            "this organization never asked with this id",
         )
     return render_released(admission)
 
@@ -208,7 +216,7 @@ def _describe_conflict(id: str) -> dict[str, Any]:
 
 
 def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    content = _write_times({name: value for name, value in decision.items() if name not in _UNTOLD})
+    content = _write_times(select_told(decision))
     if "reserved" in decision:
         content["reserved"] = [_write_times(charge) for charge in decision["reserved"]]
     if decision["answer"] in ("allow", "downgrade"):
@@ -221,10 +229,25 @@ def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, 
     return content | {"status": HTTPStatus.TOO_MANY_REQUESTS, "retry_after_s": find_retry_delay_s(decision, now)}
 
 
+def select_told(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """Select what the caller is told of a decision. ``left`` is nothing where the room of the limit was not asked."""
+    untold = _UNTOLD | {"left"} if decision.get("reason") in _WITHOUT_ROOM else _UNTOLD
+    return {name: value for name, value in decision.items() if name not in untold}
+
+
+def explain_reason(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:
+    """Explain why a call is refused."""
+    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
+    fields |= decision
+    for name in ("left", "kept"):
+        if isinstance(fields[name], str) and fields[name]:
+            fields[name] = brief(fields[name])
+    return reasons[decision["reason"]].format_map(fields)
+
+
 def explain_refusal(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:
     """Explain why a call is refused, and what helps."""
-    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
-    sentence: str = reasons[decision["reason"]].format_map(fields | dict(decision))
+    sentence = explain_reason(decision, reasons)
     if decision["retryable"]:
         return f"{sentence}: ask again after Retry-After"
     if decision.get("granted_by"):

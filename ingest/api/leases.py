@@ -59,7 +59,8 @@ def build_return(lease: str, raw: bytes, now: datetime) -> dict[str, Any]:
 def render_lease(lease: str, position: Position, reply: Reply | None, now: datetime) -> Response:
     """Render the reply to an ask for a lease. Problem where none is given, or no reply came in time."""
     decision = _read_decision(f"the lease {lease!r}", position, reply)
-    content = {name: value for name, value in decision.items() if not name.endswith("_us") and value is not None}
+    told = admissions.select_told(decision)
+    content = {name: value for name, value in told.items() if not name.endswith("_us") and value is not None}
     for field, name in (("admits_until_us", "admits_until"), ("expires_us", "expires_at"), ("refill_us", "refills_at")):
         if decision.get(field) is not None:
             content[name] = admissions.write_time(decision[field])

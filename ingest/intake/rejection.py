@@ -1,5 +1,6 @@
 """Why an event does not enter, without a word of its content."""
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from tallystick import ANY_EVENT, QuantityClass, TokenClass
 from tallystick.privacy.field_names import is_field_name
+from tallystick.vocabulary.base import CURRENCY_PATTERN, ID_PATTERN
 from tallystick.vocabulary.event import DATA_MODELS
 from tallystick.vocabulary.protection import TypedBy
 
@@ -29,6 +31,10 @@ KNOWN_NAMES = frozenset(
 
 _STEPS = frozenset({"[key]", *_SCHEMA["$defs"]})  # steps of pydantic's that are no field of the event
 _DEPTH, _ITEMS = 4, 8
+_PYTHON_DECIMAL = re.compile(r"Decimal\('([^']*)'\)")
+"""How pydantic writes a bound that is a decimal."""
+_PATTERNS = {ID_PATTERN: "must have no spaces", CURRENCY_PATTERN: "must be three capital letters, such as USD"}
+"""Patterns of texts that people write, in words."""
 
 
 class Rejection(Exception):
@@ -56,12 +62,17 @@ def explain(error: ValidationError, shape: Any) -> Rejection:
             return _explain_unknown_field(steps, shape)
         case "greater_than" if first["ctx"]["gt"] == 0:
             reason = "must be above zero"
+        case "is_instance_of" if first["ctx"]["class"] == "Decimal":
+            reason = f"must be a number in plain digits, and this is {describe_kind(first['input'])}"
+        case "string_pattern_mismatch" if first["ctx"]["pattern"] in _PATTERNS:
+            reason = f"{_PATTERNS[first['ctx']['pattern']]}, and this is {describe_kind(first['input'])}"
         case "value_error" if field == "time":
             reason = first["msg"].removeprefix("Value error, ").partition(", and is ")[0]
         case "value_error":
             reason = first["msg"].removeprefix("Value error, ")
         case _:
-            reason = f"{first['msg']}, and this is {describe_kind(first['input'])}"
+            message = _PYTHON_DECIMAL.sub(r"\1", first["msg"])
+            reason = f"{message}, and this is {describe_kind(first['input'])}"
     return Rejection(field, reason, shape)
 
 

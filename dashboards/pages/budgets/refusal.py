@@ -8,6 +8,32 @@ from dashboards.components.html import Html, draw_facts, draw_heading, draw_note
 from dashboards.pages.budgets import queries, tables
 from dashboards.sources.warehouse import Row
 
+HOLDERS = {
+    "reserved": "calls under way hold the rest",
+    "floor": "it keeps the rest for grants with a floor",
+}
+"""Who has what a refused call would need, where it is not used."""
+_OF_ROOM = ("limit", *HOLDERS)
+"""Reasons by which the room of a limit was asked; by others it refuses whatever it has left."""
+_OVER = "A grant that is over stays so, with all below it: another one is needed, or a later end of this one."
+REMEDIES = {
+    "reserved": "Calls under way hold what is left. Ask again when they have settled, or lower `max_tokens`.",
+    "floor": "Lower `max_tokens` or choose a cheaper model, or have a floor lowered, or more of one lent.",
+    "unpriced": "Send `input_tokens`, `max_tokens`, and `provider` and `model` as the price book names them.",
+    "unknown usage": "Wait until the call of unknown usage has left the window, or correct its event.",
+    "currency": "Have a limit set in the currency of the price, or prices adopted in that of the limit.",
+    "outside": "Choose a call that the grant allows, or have its lists extended.",
+    "paused": "Calls may be made again once the grant, or the one above it that is paused, is resumed.",
+    "revoked": _OVER,
+    "expired": _OVER,
+    "not started": "Ask again when the grant has started.",
+    "not held": "Ask by a grant that a scope of the ask holds, or name none.",
+    "duplicate": "Ask with another id.",
+    "unmeasured": "Ask for an amount of what the limit counts.",
+    "no grant": "Calls of these scopes need no lease and no ask.",
+}
+"""What helps against a refusal of each reason but ``limit``."""
+
 
 def show(key: str) -> None:
     """Show a refusal by its key."""
@@ -29,7 +55,7 @@ def show(key: str) -> None:
         ("Grant", tables.link_grant(organization, grant_name) if grant_name else None),
         ("Limit", None if limit is None else tables.describe_limit_key(limit)),
         ("Needed, at most", _describe_amount(limit, row["needed_amount"])),
-        ("Left then", _describe_amount(limit, row["left_amount"])),
+        ("Left then", _describe_amount(limit, row["left_amount"]) if row["reason"] in _OF_ROOM else None),
         ("Refills", _describe_refill(row)),
         ("Retry", "asking again can help" if row["is_retryable"] else "asking again does not help"),
         ("Who can raise it", row["granted_by"] or ("who gave the grant" if grant_name else None)),
@@ -47,33 +73,23 @@ def show(key: str) -> None:
 def explain(row: Row) -> str:
     """Explain a refusal in a sentence."""
     limit = tables.read_limit_key(row["limit_key"]) if row["limit_key"] else None
-    if limit is None or row["left_amount"] is None or row["needed_amount"] is None:
+    if limit is None or row["reason"] not in _OF_ROOM or row["needed_amount"] is None:
         subject = f"Grant {row['grant_name']}: " if row["grant_name"] else ""
         return f"{subject}{tables.explain_reason(row)}."
     needed_text = tables.format_amount(limit, row["needed_amount"])
     left_text = tables.format_amount(limit, row["left_amount"])
-    holder = "calls under way hold the rest" if row["reason"] == "reserved" else "the rest is used"
+    holder = HOLDERS.get(row["reason"], "the rest is used")
     window = tables.describe_window(limit["window_name"])
     return f"It may take {needed_text}, and {row['grant_name']} has {left_text} left {window}: {holder}."
 
 
 def list_remedies(row: Row) -> list[str]:
     """List what helps against a refusal, a sentence each."""
-    if row["reason"] == "reserved":
-        return ["Calls under way hold what is left. Ask again when they have settled, or lower `max_tokens`."]
     if row["reason"] == "limit":
         refills_at = row["refills_at"]
         wait = f"Time makes room at {refills_at:%Y-%m-%d %H:%M:%S} UTC if nothing more is used. " if refills_at else ""
         return [f"{wait}Lower `max_tokens` or choose a cheaper model, or have the limit raised."]
-    if row["reason"] == "unpriced":
-        return ["Send `input_tokens`, `max_tokens`, and `provider` and `model` as the price book names them."]
-    if row["reason"] == "outside":
-        return ["Choose a call that the grant allows, or have its lists extended."]
-    if row["reason"] == "paused":
-        return ["Calls may be made again once the grant, or the one above it that is paused, is resumed."]
-    if row["reason"] in ("revoked", "expired", "not started"):
-        return ["A grant that is over stays so, with all below it: another one is needed, or a later end of this one."]
-    return ["Ask by a grant that a scope of the ask holds, with an id of its own."]
+    return [REMEDIES[row["reason"]]]
 
 
 def list_commands(row: Row) -> list[str]:

@@ -300,6 +300,7 @@ def describe_ask(row: Row) -> str:
 REASONS = {
     "limit": "the limit has no room",
     "reserved": "calls under way hold what is left",
+    "floor": "the limit keeps the rest for grants with a floor",
     "unpriced": "the greatest cost of the call is not known",
     "unknown usage": "the window holds a call of unknown usage",
     "currency": "the price is in another currency",

@@ -24,6 +24,7 @@ HEARTBEAT = b": heartbeat\n\n"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second is for nginx, which else keeps what it is sent until it has a buffer full."""
 LAST_EVENT_ID = "last-event-id"
+PARAMETERS = ("kind", "grant")
 
 
 class Subscription(NamedTuple):
@@ -42,6 +43,10 @@ class Subscription(NamedTuple):
 
 def read_subscription(request: Request, organization: str) -> Subscription:
     """Read what a subscriber asks for. Problem where it names what cannot be told."""
+    foreign = next((name for name in request.query_params if name not in PARAMETERS), None)
+    if foreign is not None:
+        detail = f"there is no parameter {foreign[:50]!r}: choose by {' and '.join(PARAMETERS)}, or leave it out"
+        raise Problem(HTTPStatus.BAD_REQUEST, detail)
     kinds = _list_values(request, "kind")
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise Problem(

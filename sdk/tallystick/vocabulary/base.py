@@ -192,7 +192,8 @@ Quantile = Annotated[
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
 Currency = Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
 DocumentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document")]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
+ID_PATTERN = r"^\S+$"
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=ID_PATTERN)]
 """An id, which has no spaces: no sentence, and no first and last name."""
 
 Ids = Annotated[tuple[Id, ...], Field(max_length=64, strict=False)]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ingest.api.admissions import REASONS
+from ingest.api.admissions import explain_reason
 from ledger.money import brief, text
 from streams.folds.grants.limits import MONEY
 from tally.product.grants.explanation import Explanation, LimitAtAsk, Step
@@ -31,7 +31,7 @@ def describe_explanation(explanation: Explanation, names: Mapping[str, str]) -> 
             limits = ", ".join(f"{warning['limit']} of {warning['grant']}" for warning in decision["warnings"])
             yield f"  warned      without room, and only warning: {limits}"
     else:
-        yield f"  because     {_describe_reason(decision)}"
+        yield f"  because     {explain_reason(decision)}"
         yield f"  retry       {_describe_retry(decision)}"
         if decision.get("granted_by"):
             yield f"  granted by  {names.get(decision['granted_by'], decision['granted_by'])}, who can extend it"
@@ -91,15 +91,6 @@ def _describe_grants(grants: Sequence[str]) -> str:
     if not grants:
         return "no grant: none of its scopes has one"
     return f"grant{'s' if len(grants) > 1 else ''} {', '.join(grants)}"
-
-
-def _describe_reason(decision: Mapping[str, Any]) -> str:
-    fields: dict[str, Any] = dict.fromkeys(("grant", "limit", "left", "kept", "detail"), "")
-    fields |= decision
-    for name in ("left", "kept"):
-        if isinstance(fields[name], str) and fields[name]:
-            fields[name] = brief(fields[name])
-    return REASONS[decision["reason"]].format_map(fields)
 
 
 def _describe_retry(decision: Mapping[str, Any]) -> str:

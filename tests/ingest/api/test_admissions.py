@@ -104,6 +104,7 @@ def test_what_is_in_the_way_of_calls_under_way_may_be_asked_again(gate: Served) 
     assert ask(gate, {"team": "contended"}).status == 200
     gone = release(gate, admission)
     assert gone.status == 404 and admission in gone.json()["detail"]
+    assert "never asked" in release(gate, "nobody's").json()["detail"]
 
 
 def test_a_limit_that_throttles_says_when_it_refills(gate: Served) -> None:
@@ -166,9 +167,15 @@ def test_an_ask_that_is_refused_names_its_field(gate: Served) -> None:
     for fields, field in (({"ttl_s": 1}, "ttl_s"), ({"prompt": "MARK"}, "prompt"), ({"id": ""}, "id")):
         answer = ask(gate, fields)
         assert (answer.status, answer.json()["field"]) == (422, field) and b"MARK" not in answer.body
-    for content, status in ((b"{", 400), (b"[]", 400), (json.dumps([{}] * 501).encode(), 413)):
+    assert ask(gate, {"estimate": 0.1}).json()["reason"].startswith("Input should be greater than or equal to 0.5, and")
+    for content, status, way_out in (
+        (b"{", 400, "send an ask"),
+        (b"[]", 400, "send an ask"),
+        (json.dumps([{}] * 501).encode(), 413, "send several requests"),
+    ):
         headers = {"Authorization": f"Bearer {gate.bearer('write')}", "Content-Type": JSON}
-        assert gate.ask("/v1/admissions", "POST", content, 60, **headers).status == status
+        answer = gate.ask("/v1/admissions", "POST", content, 60, **headers)
+        assert answer.status == status and way_out in answer.json()["detail"]
     unfit = release(gate, "x" * 300)
     assert (unfit.status, unfit.json()["field"]) == (422, "admission")
     assert ask(gate, {}, bearer=gate.bearer("read")).status == 403
@@ -205,6 +212,30 @@ def test_every_refusal_is_a_sentence_that_names_its_grant_and_who_can_help(reaso
     assert answer["status"] == (409 if reason == "duplicate" else 403)
     assert reason == "duplicate" or "'search'" in answer["detail"]
     assert answer["detail"].endswith("p_1 granted it, and can extend it")
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ("979.841325000000", "979.841325"),
+        ("100.000000000000", "100"),
+        ("0.000000000000", "0"),
+        (2_990_400, "2990400"),
+    ],
+)
+def test_a_sentence_has_amounts_without_zeros_that_say_nothing(left: str | int, text: str) -> None:
+    decision = {"reason": "limit", "grant": "search", "limit": "x", "left": left, "kept": None, "retryable": False}
+    assert f"has {text} left of" in admissions.explain_refusal(decision)
+
+
+@pytest.mark.parametrize("reason", ["unpriced", "currency", "unknown usage"])
+def test_a_limit_whose_room_was_not_asked_does_not_say_that_nothing_is_left(reason: str) -> None:
+    decision = {
+        "answer": "deny", "model": "m", "reason": reason, "retryable": False, "grant": "search", "granted_by": "p_1",
+        "limit": "tokens//total", "left": 0, "refill_us": None, "detail": "USD",
+    }  # fmt: skip
+    answer = admissions.describe_reply("a", Position(0, 0, 0), Reply("counted", decision), datetime.now(UTC))
+    assert "left" not in answer and answer["limit"] == "tokens//total"
 
 
 def test_concurrent_callers_never_get_beyond_a_limit(own_server: Served) -> None:

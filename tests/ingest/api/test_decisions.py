@@ -181,6 +181,7 @@ def test_nobody_is_told_of_another_organization(gate: Served) -> None:
 def test_what_cannot_be_told_is_refused_with_the_way_out(gate: Served) -> None:
     other = next(name for name in map(str, range(999)) if partition_of(name) != partition_of("acme"))
     for query, headers, status, words in (
+        ("?kinds=refused", {}, 400, ("'kinds'", "kind")),
         ("?kind=spent", {}, 400, ("'spent'", "exhausted")),
         ("?grant=nobody", {}, 404, ("'nobody'", "tally grant list")),
         ("", {"Last_Event_ID": "x"}, 400, ("'x'", "leave it out")),

@@ -94,6 +94,7 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
         ({"team": "bare", "tokens": 5}, 403, "unmeasured"),
         ({"team": "nobody's", "tokens": 5}, 403, "no grant"),
         ({"team": "bare", "calls": -1}, 422, None),
+        ({"team": "bare", "billed": "1"}, 422, None),
         ({"team": "bare", "calls": 1, "prompt": "MARK"}, 422, None),
         ({"action": "return", "lease": "l"}, 422, None),
         ({"id": ""}, 422, None),
@@ -102,7 +103,8 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
         document = answer.json()
         assert (answer.status, document["detail"] != "") == (status, True), document
         assert status == 422 or document["reason"] == reason
-        assert b"MARK" not in answer.body
+        assert b"MARK" not in answer.body and not document["detail"].startswith("data")
+        assert not {"asked", "left"} & document.keys(), "the caller knows what it asked, and no room was asked"
     assert ask(gate, {"team": "bare"}).status == 200
     answer = post(gate, "/v1/leases", team="bare", calls=1)
     assert (answer.status, answer.headers["retry-after"], answer.json()["reason"]) == (429, "1", "limit")

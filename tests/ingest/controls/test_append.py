@@ -58,7 +58,7 @@ def test_a_budget_is_a_decision_that_names_nobody(tmp_path: Path) -> None:
         (("team", "x", Decimal(-1), "USD", 60), "budget.allocated is not possible: body.limit: must be above zero"),
         (("team", "x", Decimal(0), "USD", 60), "body.limit: must be above zero"),
         (("tem", "x", Decimal(1), "USD", 60), "body.dimension: Input should be 'organization'"),
-        (("team", "x", Decimal(1), "usd", 60), "body.currency: String should match pattern"),
+        (("team", "x", Decimal(1), "usd", 60), "body.currency: must be three capital letters, such as USD"),
         (("team", "x", Decimal(1), "USD", 61), "body.window_s: Input should be a multiple of 60"),
         (("team", "", Decimal(1), "USD", 60), "body.scope: String should have at least 1 character"),
         (("organization", "x", Decimal(1), "USD", 60), "body.scope: must be 'acme'"),

@@ -147,6 +147,7 @@ def test_a_replacement_is_an_inference_too() -> None:
         (event(tokens={MARK: 1}), "data.tokens.?", "Input should be 'input'"),
         (event(tags={MARK: 5}), "data.tags.?", "a number"),
         (event(status=MARK), "data.status", "'ok', 'error', 'refused' or 'aborted'"),
+        (event(claimed_cost=True), "data.claimed_cost", "must be a number in plain digits, and this is a boolean"),
         (event(user=""), "data.user", "a string of 0 characters"),
         (event(user=MARK * 50), "data.user", "at most 256 characters"),
         (event(acting_for=[5]), "data.acting_for.0", "a number"),

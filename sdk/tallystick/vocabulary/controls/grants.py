@@ -4,12 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from tallystick.vocabulary.base import Amount, Currency, Model, Name, PositiveAmount, Time
+from tallystick.vocabulary.base import ID_PATTERN, Amount, Currency, Model, Name, PositiveAmount, Time
 from tallystick.vocabulary.controls.body import ControlBody
 from tallystick.vocabulary.controls.budgets import WINDOW_STEP_S, UnknownUsage
 from tallystick.vocabulary.scope import Dimension, Scope
 
-GrantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
+GrantName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=ID_PATTERN)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=256, strict=False)]
 Limits = Annotated[tuple["GrantLimit", ...], Field(max_length=8, strict=False)]
 Percent = Annotated[int, Field(ge=1, le=100)]

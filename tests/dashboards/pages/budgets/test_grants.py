@@ -1,11 +1,14 @@
 """The page Budgets over a warehouse with hundreds of grants: headline, tree, search, pages, and refusals explained."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
-from dashboards.pages.budgets import refusal
+from dashboards.pages.budgets import refusal, tables
 from dashboards.pages.budgets.tables import build_extend_command, describe_window
+from dashboards.sources.warehouse import Row
+from ingest.api import admissions, leases
 from ledger.settings import Settings
 from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION
 from tests.dashboards.pages.budgets.conftest import FULL_COUNT, SQUAD_COUNT
@@ -112,3 +115,19 @@ def test_commands_hold_names_as_words_of_a_shell() -> None:
     assert build_extend_command("$(rm)", "tokens//5400s") == "tally grant extend '$(rm)' --limit tokens:AMOUNT/90m"
     row = {"ask_id": "a; b", "grant_name": "", "needed_amount": None, "limit_key": "", "reason": "duplicate"}
     assert refusal.list_commands(row) == ["tally grant why 'a; b'"]
+
+
+@pytest.mark.parametrize("reason", sorted({*admissions.REASONS, *leases.REASONS}))
+def test_each_reason_of_a_refusal_is_explained_with_what_helps(reason: str) -> None:
+    row: Row = {"reason": reason, "grant_name": "search", "limit_key": "", "detail": "models", "refills_at": None}
+    row |= {"left_amount": None, "needed_amount": None}
+    assert reason in tables.REASONS or reason in ("revoked", "expired", "paused", "not started")
+    (remedy,) = refusal.list_remedies(row)
+    assert remedy.endswith(".")
+
+
+def test_what_floors_keep_is_not_called_used() -> None:
+    row: Row = {"reason": "floor", "grant_name": "search", "limit_key": "billed/USD/day@UTC", "detail": "chat"}
+    row |= {"left_amount": Decimal(1), "needed_amount": Decimal(2)}
+    assert refusal.explain(row).endswith("search has $1.00 left a day: it keeps the rest for grants with a floor.")
+    assert "left" not in refusal.explain(row | {"reason": "unknown usage"})
