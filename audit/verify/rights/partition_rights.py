@@ -306,9 +306,10 @@ def _read_amounts(data: Mapping[str, Any], rated: Rated) -> Amounts:
     billed, notional = (
         sum(_count_pico(getattr(line, name)) for line in rated.lines) for name in ("billed_cost", "list_cost")
     )
-    tokens, greatest_cost, is_unpriced = sum((data.get("tokens") or {}).values()), None, _is_unpriced(data, rated)
+    tokens: int | None = sum((data.get("tokens") or {}).values())
+    greatest_cost, is_unpriced = None, _is_unpriced(data, rated)
     if is_unpriced:
-        tokens = max(tokens, _count_unpriced_tokens(rated))
+        tokens = max(tokens or 0, _count_unpriced_tokens(rated)) or None
         greatest_cost = None if rated.greatest_cost is None else _count_pico(rated.greatest_cost)
     return Amounts(billed, notional, rated.currency, tokens, data.get("calls") or 1, greatest_cost, is_unpriced)
 

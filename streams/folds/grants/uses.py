@@ -187,8 +187,9 @@ def _count(
             overshoots.append(Charge(key.grant, key.limit_key, growth))
     if counts:
         due_us = _find_forgotten(limits, counted_us)
-        use = Use(tuple(grants), counted_us, tuple(counts))
-        state.put((NAME, USE, organization, *used_call.position), use, due_us)
+        if due_us is None or due_us > now_us:  # else it is forgotten at once, also for the events of this record
+            use = Use(tuple(grants), counted_us, tuple(counts))
+            state.put((NAME, USE, organization, *used_call.position), use, due_us)
     return Settlement(
         "unasked", tuple(grants), charges, tuple(counts), tuple(overshoots), tuple(crossings), counted_us=counted_us
     )

@@ -102,7 +102,8 @@ def _read_amounts(line: Mapping[str, Any], calls: int) -> Amounts:
     )
     greatest_cost = line.get("greatest_unpriced_cost")
     is_unknown = line["pricing"] not in _KNOWN_PRICINGS and line.get("payer") != "customer"
+    known_tokens = max(sum(part["quantity"] for part in tokens.values()), told_tokens)
     return Amounts(
-        billed, notional, line.get("currency"), max(sum(part["quantity"] for part in tokens.values()), told_tokens),
+        billed, notional, line.get("currency"), (known_tokens or None) if is_unknown else known_tokens,
         calls, parse_text(greatest_cost) if is_unknown and greatest_cost is not None else None, is_unknown,
     )  # fmt: skip

@@ -99,6 +99,19 @@ def test_a_call_of_unknown_cost_counts_in_no_other_currency() -> None:
     assert [charge["limit"] for charge in settled["counted"]] == ["billed/USD/86400s"]
 
 
+def test_a_call_without_usage_counts_the_tokens_that_were_reserved() -> None:
+    tokens: dict[str, Any] = {"meter": "tokens", "amount": 100_000, "window": {"rolling_s": 86_400}}
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[tokens])),
+        (1, ask("a")),
+        (2, call("call", 2, team="search", admission="a", usage_source="missing", tokens=None)),
+        (3, ask("b")),
+    )
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert settled["counted"][0]["amount"] == 100_000
+    assert [answer["answer"] for answer in read_bodies(decisions, "admission.decided")] == ["allow", "deny"]
+
+
 def test_a_release_gives_back_once() -> None:
     decisions = list_decisions(
         (0, grant("g", "search", limits=[limit(1)])),
