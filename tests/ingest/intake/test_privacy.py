@@ -89,6 +89,8 @@ def make_event(name: str) -> dict[str, Any]:
         event["data"]["action"] = "replacement"
         del event["data"]["accepted"]  # of an acceptance alone
     event["data"].pop({"admission": "admission", "lease": "lease"}.get(kind), None)  # of what ends one alone
+    if kind == "admission":
+        event["data"]["estimate"] = "0.9"
     if kind == "control":
         body = example(BODIES[name])
         for limit in body.get("limits", ()):
