@@ -235,7 +235,7 @@ def figure(api_server: Served, name: str) -> float:
 def test_what_became_of_it_can_be_asked(api_server: Served) -> None:
     position = api_server.send(lines(call("became"), call("became"))).json()["results"][0]
     body = {"grant": "a", "parent": "missing", "dimension": "team", "scope": "a"}
-    grant = call("grant") | {"type": "tallystick.control.v1", "data": {"control": "grant.created", "body": body}}
+    grant = call("orphan grant") | {"type": "tallystick.control.v1", "data": {"control": "grant.created", "body": body}}
     granted = api_server.send(lines(grant), bearer=api_server.bearer("admin")).json()["results"][0]
     path, bearer = f"/v1/events/{position['partition']}/{position['offset']}", f"Bearer {api_server.bearer('read')}"
     house = House(api_server.settings.home)
