@@ -184,9 +184,10 @@ def read_amounts(event: Event, entry: Entry) -> Amounts:
     assert call is not None, "an entry is of a call"
     if is_free_by_rule(call):
         return FREE
-    tokens: int | None = sum(call.tokens.values()) if call.tokens else 0
+    counted_tokens = sum(call.tokens.values()) if call.tokens else 0
+    tokens: int | None = counted_tokens
     if unpriced is not None:
-        tokens = max(tokens, unpriced.tokens) or None  # of a call without any usage they are not known
+        tokens = max(counted_tokens, unpriced.tokens) or None  # of a call without any usage they are not known
     bound = None if unpriced is None else unpriced.greatest_cost
     calls = call.dimensions.calls or 1
     return Amounts(entry.billed_cost, entry.list_cost, entry.currency, tokens, calls, bound, unpriced is not None)
