@@ -28,4 +28,4 @@ select
 
 from {{ source('tally', 'decisions') }} as decisions
 
-where decisions.body != ''
+where match(decisions.control_type, '^(scope|agreement|exchange_rate)[.]') and decisions.body != ''
