@@ -171,15 +171,15 @@ def list_candidates(names: Sequence[str], grant: str | None) -> Sequence[str]:
     return (grant,) if grant is not None and grant in names else names
 
 
-def release(state: State, organization: str, admission: str) -> bool:
-    """Take back the reservation of a call that is not made. False where there is none."""
+def release(state: State, organization: str, admission: str) -> Reservation | None:
+    """Take back the reservation of a call that is not made, and return it. None where there is none."""
     key: Key = (NAME, RESERVATION, organization, admission)
     reservation = load_reservation(state, key)
     if reservation is None or reservation.is_expired:
-        return False
+        return None
     uncharge(state, organization, reservation.charges)
     state.delete(key)
-    return True
+    return reservation
 
 
 def expire_reservation(state: State, key: Key) -> Reservation | None:

@@ -72,10 +72,7 @@ def change_tree(event: Event, state: State, documents: Documents, emit: Emit) ->
 def count_call(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     """Count an inference by the grants of its scopes: a counted one, or a quarantined one with its bound."""
     if state.get((NAME, tree.DIMENSIONS, event.organization)):
-        used_call = _read_call(event, entry, emit.order())
-        settlement = settle(state, used_call, emit.now_us)
-        if used_call.admission is not None and settlement.way != "unasked":
-            tell_settlement(event, used_call.admission, settlement, emit)
+        settlement = _settle(event, _read_call(event, entry, emit.order()), state, emit)
         _tell_crossings(event, settlement, state, emit)
         _report_changes(event.organization, None, settlement, state, emit)
 
@@ -96,9 +93,7 @@ def correct_call(change: EntryChange, state: State, emit: Emit) -> None:
     elif change.reason == RESTATEMENT:
         return  # no window has what it was
     else:
-        settlement = settle(state, used_call, emit.now_us)
-        if used_call.admission is not None and settlement.way != "unasked":
-            tell_settlement(added.event, used_call.admission, settlement, emit)
+        settlement = _settle(added.event, used_call, state, emit)
     _tell_crossings(added.event, settlement, state, emit)
     _report_changes(added.event.organization, use, settlement, state, emit)
 
@@ -119,7 +114,7 @@ def end_row(key: Key, due_us: int, state: State, emit: Emit) -> None:
         return
     assert key[1] == METER, f"{key[1]} never falls due"
     meter_key = MeterKey(*map(str, key[2:]))
-    limit = _find_limit(meter_key, state, emit.now_us)
+    limit = tree.find_limit(state, meter_key, emit.now_us)
     if limit is None:  # of a narrowing that ended
         state.put(key, state.get(key))
         return
@@ -159,6 +154,14 @@ _APPLY: dict[str, Apply] = {
     GrantExtended.control_type: _extend,
     GrantRevoked.control_type: _revoke,
 }
+
+
+def _settle(event: Event, used_call: UsedCall, state: State, emit: Emit) -> Settlement:
+    """Count a call, and tell what became of the admission or lease that it names."""
+    settlement = settle(state, used_call, emit.now_us)
+    if used_call.admission is not None and settlement.way != "unasked":
+        tell_settlement(event, used_call.admission, settlement, emit)
+    return settlement
 
 
 def _read_origin(event: Event) -> dict[str, str]:
@@ -207,24 +210,21 @@ def _report_changes(
     organization: str, use: Use | None, settlement: Settlement | None, state: State, emit: Emit
 ) -> None:
     """Report the limits of which a use was taken back, and those of which a call was counted or settled."""
-    taken_parts, counted_parts = () if use is None else use.amounts, () if settlement is None else settlement.counted
-    counted_us = settlement.counted_us if settlement is not None else 0
-    changes = [
-        *(
-            MeterChange(part.grant, part.limit_key, part.bucket, use.counted_us)
-            for part in taken_parts
-            if use is not None
-        ),
-        *(MeterChange(part.grant, part.limit_key, part.bucket, counted_us) for part in counted_parts),
-        *(MeterChange(*charge[:2]) for charge in (() if settlement is None else settlement.reserved)),
-    ]
+    changes: list[MeterChange] = []
+    if use is not None:
+        changes += [MeterChange(part.grant, part.limit_key, part.bucket, use.counted_us) for part in use.amounts]
+    if settlement is not None:
+        changes += [
+            MeterChange(part.grant, part.limit_key, part.bucket, settlement.counted_us) for part in settlement.counted
+        ]
+        changes += [MeterChange(charge.grant, charge.limit_key) for charge in settlement.reserved]
     is_urgent = settlement is not None and bool(settlement.crossings)
     report_changes(organization, changes, state, emit, is_urgent=is_urgent)
 
 
 def _tell_crossings(event: Event, settlement: Settlement, state: State, emit: Emit) -> None:
     for crossing in settlement.crossings:
-        limit = _find_limit(crossing.key, state, emit.now_us)
+        limit = tree.find_limit(state, crossing.key, emit.now_us)
         assert limit is not None, "it was crossed"
         _tell_crossing(event, crossing, limit, emit)
 
@@ -248,12 +248,6 @@ def _tell_limit(
     } | body  # fmt: skip
     due = {} if due_us is None else {"due_us": due_us}
     emit.decision(key.organization, decision, body=msgspec.json.encode(content).decode(), **(facts or {}), **due)
-
-
-def _find_limit(key: MeterKey, state: State, now_us: int) -> Limit | None:
-    grant = tree.load_grant(state, key.organization, key.grant)
-    limits = () if grant is None else tree.list_limits(grant, now_us)
-    return next((limit for limit in limits if limit.key == key.limit_key), None)
 
 
 FOLD = Fold(

@@ -109,7 +109,7 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
         commit(state, MeterKey(organization, charge.grant, charge.limit_key), leased=charge.amount)
     grants = tuple(dict.fromkeys(grant.name for path in paths for grant in path))
     ends_us = [grant.expires_us for path in paths for grant in path if grant.expires_us is not None]
-    admits_until_us = min(ask.admits_until_us, *ends_us, ask.admits_until_us)
+    admits_until_us = min([ask.admits_until_us, *ends_us])
     lease = Lease(ask.holder, grants, charges, now_us, admits_until_us, ask.expires_us)
     state.put(_lease_key(ask), lease, ask.expires_us)
     warnings = tuple(

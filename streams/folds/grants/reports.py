@@ -1,4 +1,4 @@
-"""Reports: what a limit holds, as the decision ``grant.metered`` (docs/rules.md, R18.7), so that tables have it without
+"""Reports: what a limit holds, as the decision ``grant.metered`` (docs/rules.md, R18.8), so that tables have it without
 judging again.
 
 A limit is reported at once where it was not for 15 seconds, else as soon as they have passed. So a busy one makes four
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from streams.folds.emit import Emit
 from streams.folds.grants.limits import Limit, write_amount
 from streams.folds.grants.meters import NAME, MeterKey, load_meter, read_bucket
-from streams.folds.grants.tree import list_limits, load_grant
+from streams.folds.grants.tree import find_limit, list_limits, load_grant
 from streams.folds.grants.windows import BUCKETS
 from streams.folds.state import Key, State
 
@@ -64,7 +64,7 @@ def report_changes(
         is_due = former is None or is_urgent or emit.now_us >= former.reported_us + INTERVAL_US
         if former is not None and former.is_pending and not times and not is_due:
             continue
-        limit = _find_limit(key, state, emit.now_us)
+        limit = find_limit(state, key, emit.now_us)
         if limit is None:  # of a narrowing that ended
             continue
         buckets = [_read_bounds(limit, bucket, time_us) for bucket, time_us in times.items()]
@@ -93,7 +93,7 @@ def report_grant(organization: str, name: str, state: State, emit: Emit) -> None
 def report_due(key: Key, state: State, emit: Emit) -> None:
     """Report a limit that changed within 15 seconds of its last report."""
     meter_key = MeterKey(*map(str, key[2:]))
-    limit, report = _find_limit(meter_key, state, emit.now_us), _load_report(state, meter_key)
+    limit, report = find_limit(state, meter_key, emit.now_us), _load_report(state, meter_key)
     assert report is not None, "it fell due"
     if limit is None:  # of a narrowing that ended
         state.put(key, Report(report.reported_us))
@@ -128,9 +128,3 @@ def _read_bounds(limit: Limit, bucket: int, time_us: int) -> Bucket:
 def _load_report(state: State, key: MeterKey) -> Report | None:
     row = state.get((NAME, REPORT, *key))
     return row if row is None or type(row) is Report else msgspec.convert(row, Report)
-
-
-def _find_limit(key: MeterKey, state: State, now_us: int) -> Limit | None:
-    grant = load_grant(state, key.organization, key.grant)
-    limits = () if grant is None else list_limits(grant, now_us)
-    return next((limit for limit in limits if limit.key == key.limit_key), None)

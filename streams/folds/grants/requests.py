@@ -22,13 +22,11 @@ from streams.folds.grants.admission import (
     Remainder,
     decide,
     expire_reservation,
-    load_reservation,
     release,
 )
 from streams.folds.grants.estimates import WHOLE_PPM
 from streams.folds.grants.leases import LeaseAsk, expire_lease, grant_lease, return_lease
 from streams.folds.grants.limits import MONEY, Amounts, write_amount
-from streams.folds.grants.meters import NAME
 from streams.folds.grants.price_bounds import PriceBound, find_price_bound
 from streams.folds.grants.reports import MeterChange, report_changes
 from streams.folds.grants.uses import Settlement
@@ -46,11 +44,9 @@ def answer_admission(event: Event, state: State, documents: Documents, emit: Emi
     holds."""
     data = event.data
     if data.get("action") == "release":
-        reservation = load_reservation(state, (NAME, RESERVATION, event.organization, data["admission"]))
-        is_released = release(state, event.organization, data["admission"])
-        _decide(event, "admission.released", emit, admission=data["admission"], released=is_released)
-        if reservation is not None and is_released:
-            report_charges(event.organization, reservation.charges, state, emit)
+        released = release(state, event.organization, data["admission"])
+        _decide(event, "admission.released", emit, admission=data["admission"], released=released is not None)
+        report_charges(event.organization, () if released is None else released.charges, state, emit)
         return
     ask = Ask(
         event.organization,
@@ -121,7 +117,7 @@ def tell_settlement(event: Event, admission: str, settlement: Settlement, emit: 
 def expire_due(key: Key, due_us: int, state: State, emit: Emit) -> None:
     """End a reservation or a lease that fell due, and tell what it held."""
     name, organization = str(key[3]), str(key[2])
-    if key[1] == "reservation":
+    if key[1] == RESERVATION:
         expired: Any = expire_reservation(state, key)
         decision, content = "admission.expired", {"admission": name}
     else:
@@ -192,7 +188,7 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
 def _describe_reserved(charges: Sequence[Charge], remainders: Sequence[Remainder]) -> list[dict[str, Any]]:
     return [
         _describe_charge(charge)
-        | {"left": write_amount(charge.limit_key.partition("/")[0], remainder.left), "refill_us": remainder.refill_us}
+        | {"left": _write_amount(charge.limit_key, remainder.left), "refill_us": remainder.refill_us}
         for charge, remainder in zip(charges, remainders, strict=True)
     ]
 
@@ -202,18 +198,25 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.grant:
         content |= {"grant": refusal.grant, "granted_by": refusal.granted_by}
     if refusal.limit_key:
-        left = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
-        content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
+        content |= {
+            "limit": refusal.limit_key,
+            "left": _write_amount(refusal.limit_key, refusal.left),
+            "refill_us": refusal.refill_us,
+        }
         if refusal.kept:
-            content["kept"] = write_amount(refusal.limit_key.partition("/")[0], refusal.kept)
+            content["kept"] = _write_amount(refusal.limit_key, refusal.kept)
     if refusal.needed_amount is not None:
-        content["needed"] = write_amount(refusal.limit_key.partition("/")[0], refusal.needed_amount)
+        content["needed"] = _write_amount(refusal.limit_key, refusal.needed_amount)
     return content | ({"detail": refusal.detail} if refusal.detail else {})
 
 
 def _describe_charge(charge: Charge) -> dict[str, Any]:
-    amount = write_amount(charge.limit_key.partition("/")[0], charge.amount)
+    amount = _write_amount(charge.limit_key, charge.amount)
     return {"grant": charge.grant, "limit": charge.limit_key, "amount": amount}
+
+
+def _write_amount(limit_key: str, amount: int) -> str | int:
+    return write_amount(limit_key.partition("/")[0], amount)
 
 
 def _describe_price(fields: dict[str, Any], price: PriceBound) -> dict[str, Any]:

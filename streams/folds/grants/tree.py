@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.folds.grants.limits import Limit
-from streams.folds.grants.meters import NAME
+from streams.folds.grants.meters import NAME, MeterKey
 from streams.folds.state import State
 from tallystick.rights.sets import Call, InferenceSet
 
@@ -157,6 +157,13 @@ def list_limits(grant: Grant, time_us: int) -> list[Limit]:
             if former is None or limit.amount < former.amount:
                 limits[limit.key] = limit
     return list(limits.values())
+
+
+def find_limit(state: State, key: MeterKey, time_us: int) -> Limit | None:
+    """Return the limit of a meter at a time; None where it is gone: it was of a narrowing that ended."""
+    grant = load_grant(state, key.organization, key.grant)
+    limits = () if grant is None else list_limits(grant, time_us)
+    return next((limit for limit in limits if limit.key == key.limit_key), None)
 
 
 def find_set(paths: Iterable[Sequence[Grant]], time_us: int) -> InferenceSet:

@@ -24,7 +24,7 @@ from streams.folds.grants.estimates import add_sample
 from streams.folds.grants.leases import claim_lease, load_lease, take_from_lease
 from streams.folds.grants.limits import Amounts, Limit, is_measured, measure, measure_actual
 from streams.folds.grants.meters import NAME, Crossing, MeterKey, read_meter, spend, unspend
-from streams.folds.grants.tree import find_outside, list_holdings, list_limits, load_grant, load_path
+from streams.folds.grants.tree import find_limit, find_outside, list_holdings, list_limits, load_grant, load_path
 from streams.folds.grants.windows import BUCKETS
 from streams.folds.state import Key, State
 from tallystick.rights.leased_names import read_leased_name
@@ -109,7 +109,7 @@ def take_back(state: State, organization: str, position: tuple[int, int], now_us
     use = row if type(row) is Use else msgspec.convert(row, Use)
     for counted in use.amounts:
         meter_key = MeterKey(organization, counted.grant, counted.limit_key)
-        limit = _find_limit(state, meter_key, now_us)
+        limit = find_limit(state, meter_key, now_us)
         unspend(state, meter_key, limit, counted.amount, counted.bucket, now_us, unknown_calls=counted.unknown_calls)
     state.delete(key)
     return use
@@ -224,12 +224,6 @@ def _list_limits(state: State, organization: str, grants: Sequence[str], now_us:
         if (grant := load_grant(state, organization, name)) is not None
         for limit in list_limits(grant, now_us)
     ]
-
-
-def _find_limit(state: State, key: MeterKey, now_us: int) -> Limit | None:
-    grant = load_grant(state, key.organization, key.grant)
-    limits = () if grant is None else list_limits(grant, now_us)
-    return next((limit for limit in limits if limit.key == key.limit_key), None)
 
 
 def _read_excess(state: State, key: MeterKey, limit: Limit, now_us: int) -> int:

@@ -342,7 +342,7 @@ class History:
     def release(self) -> None:
         if self.open:
             name = self.open.pop(self.draw.randrange(len(self.open)))["admission"]
-            is_released = admission.release(self.state, ORGANIZATION, name)
+            is_released = admission.release(self.state, ORGANIZATION, name) is not None
             self.check(is_released, audit_admissions.release(self.rights, name), f"release {name}")
 
     def reverse(self) -> None:
