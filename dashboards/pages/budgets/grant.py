@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboards.components import charts, pager
 from dashboards.components.controls import pick, read_pick
+from dashboards.components.format import quantify
 from dashboards.components.html import (
     Html,
     draw_facts,
@@ -45,7 +46,7 @@ def show(organization: str, name: str) -> None:
         st.caption("Neither it nor a grant above it has a limit.")
     pager.show_table(
         "below", "Grants below it", lambda rows: queries.list_children(organization, name, rows),
-        lambda rows: tables.draw_children(rows), "No grant lies below it.",
+        tables.draw_children, "No grant lies below it.",
     )  # fmt: skip
     period = read_pick(tuple(queries.PERIODS), "refused_in")
     pager.show_table(
@@ -72,7 +73,7 @@ def _show_facts(row: Row) -> None:
         ("State", state),
         ("Within", above),
         ("Allows", tables.describe_allow(row["allow"])),
-        ("Narrowed", f"by {row['narrowings']} record{'s' * (row['narrowings'] > 1)}{until}" if until else None),
+        ("Narrowed", f"by {quantify(row['narrowings'], 'record')}{until}" if until else None),
         ("Starts, UTC", format_time(row["starts_at"])),
         ("Expires, UTC", format_time(row["expires_at"]) if row["expires_at"] else None),
         ("Revoked, UTC", format_time(row["revoked_at"]) if row["revoked_at"] else None),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboards.components import pager
 from dashboards.components.controls import pick, read_pick
-from dashboards.components.format import count
+from dashboards.components.format import count, quantify
 from dashboards.components.html import Html, draw_heading, draw_legend, draw_live_line, draw_note, escape_text
 from dashboards.components.links import BudgetIdentity
 from dashboards.pages.budgets import budget, grant, queries, refusal, tables
@@ -64,7 +64,8 @@ def _answer(totals: Row, period: str) -> str:
     if refused_count:
         _, name, most_count = totals["most_refused"]
         part = "all" if most_count == refused_count else f"{count(most_count)} of them"
-        sentences.append(f"{_count(refused_count, 'ask')} {_was(refused_count)} refused in {period}, {part} by {name}.")
+        subject = f"{quantify(refused_count, 'ask')} {_was(refused_count)}"
+        sentences.append(f"{subject} refused in {period}, {part} by {name}.")
     elif totals["grants"]:
         sentences.append(f"Nobody was refused in {period}.")
     return " ".join(sentences)
@@ -95,7 +96,7 @@ def _show_unknown(totals: Row) -> None:
     """Say how many have calls whose cost is not known, how many deny them, and which budgets may count nothing."""
     number, denied_count = int(totals["with_unknown"]), int(totals["denied"])
     if number:
-        subject = f"{_count(number, 'grant or budget', 'grants and budgets')} {'have' if number != 1 else 'has'}"
+        subject = "1 grant or budget has" if number == 1 else f"{count(number)} grants and budgets have"
         denial = f", and {count(denied_count)} den{'y' if denied_count != 1 else 'ies'} them" if denied_count else ""
         st.html(f'<div class="tally unknown"><b>Cost not known:</b> {subject} such calls in the window{denial}.</div>')
     if names := [f"{dimension} {scope}" for dimension, scope in totals["warned"]]:
@@ -142,10 +143,6 @@ def _show_none() -> None:
     )
     st.write("A budget only warns: crossings of 50, 80 and 100% are told.")
     st.code('tally budget set --scope team=search --limit 100 --window 1h --reason "launch week"', language="bash")
-
-
-def _count(number: int, singular: str, plural: str = "") -> str:
-    return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
 
 
 def _be(number: int) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from shlex import quote
 
-from dashboards.components.format import count, exact, money, percent, short
+from dashboards.components.format import count, exact, money, percent, quantify, short
 from dashboards.components.html import (
     Cell,
     Column,
@@ -109,7 +109,7 @@ def _add_summary(cell: Html, row: Row) -> Html:
     texts = [describe_limit(row["limits"][0])] if row["limits"] else ["no limit of its own"]
     texts += [f"{count(row['refusals'])} refused"] if row["refusals"] else []
     if row["unknown_calls"]:
-        texts.append(f"cost not known: {_count_calls(row)}{', denied' * bool(row['is_denied'])}")
+        texts.append(f"cost not known: {quantify(row['unknown_calls'], 'call')}{', denied' * bool(row['is_denied'])}")
     return add_narrow_line(cell, "; ".join(texts))
 
 
@@ -191,12 +191,14 @@ def build_extend_command(grant: str, limit_key: str, amount: Decimal | None = No
     """Return the command that raises a limit, to an amount or to one that the reader chooses."""
     limit = read_limit_key(limit_key)
     number = "AMOUNT" if amount is None else f"{amount.normalize():f}"
-    window = limit["window_name"].partition("+")[0].removesuffix("@UTC")
+    window, _, first_month = limit["window_name"].partition("+")
+    window = window.removesuffix("@UTC")
     if window.endswith("s"):
         seconds = int(window[:-1])
         length_s, letter = next(unit for unit in _UNITS if seconds % unit[0] == 0)
         window = f"{seconds // length_s}{letter}"
-    return f"tally grant extend {quote(grant)} --limit {limit['meter']}:{number}{limit['currency']}/{window}"
+    command = f"tally grant extend {quote(grant)} --limit {limit['meter']}:{number}{limit['currency']}/{window}"
+    return f"{command} --first-month {first_month}" if first_month else command
 
 
 def describe_at_limit(limit: Row) -> str:
@@ -230,7 +232,7 @@ def build_limit_bar(limit: Row) -> Html:
     hint = ", ".join(f"{format_exactly(limit, amount)} {look}" for look, amount in amounts if amount or look == "used")
     hint += f" of {format_exactly(limit, total)}"
     if limit["unknown_calls"]:
-        hint += f"; {_count_calls(limit)} of unknown cost in the window"
+        hint += f"; {quantify(limit['unknown_calls'], 'call')} of unknown cost in the window"
     shares = [(look, percent(amount, max(total, committed))) for look, amount in amounts]
     return segments(shares, f"{share}%", hint, "over" if limit["is_used_up"] else _find_look(share))
 
@@ -350,11 +352,7 @@ def describe_unknown(row: Row) -> str:
         "deny": "denied by this budget, as a decision and an alert say",
     }[row["unknown_usage"]]
     bound = describe_bound(unknown, row["currency"])
-    return f"{_count_calls(row)}, {count(unknown.tokens)} tokens told, {bound}; {policy}"
-
-
-def _count_calls(row: Row) -> str:
-    return f"{count(row['unknown_calls'])} call{'s' if row['unknown_calls'] != 1 else ''}"
+    return f"{quantify(row['unknown_calls'], 'call')}, {count(unknown.tokens)} tokens told, {bound}; {policy}"
 
 
 def build_threshold_cell(row: Row) -> Html | None:

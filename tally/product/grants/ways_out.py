@@ -67,12 +67,13 @@ def _find_options(request: AskedCall, grant: Grant, below: Sequence[Grant]) -> I
             yield f"--{_OPTIONS.get(dimension, dimension).replace('_', '-')} {','.join([*sorted(values.names), value])}"
     for limit in grant.limits:
         demand = max(_find_demand(request, holder, limit) for holder in (grant, *below))
-        if demand > limit.amount:
-            yield f"--limit {format_limit(replace(limit, amount=demand))}"
+        is_unknown = _has_unknown_usage(request, grant, limit)
+        if demand > limit.amount or is_unknown:
+            yield f"--limit {format_limit(replace(limit, amount=max(demand, limit.amount)))}"
             if limit.window.first_month != 1:
                 yield f"--first-month {limit.window.first_month}"
-        if _has_unknown_usage(request, grant, limit):
-            yield f"--limit {format_limit(limit)} --unknown-usage tokens_only"
+        if is_unknown:
+            yield "--unknown-usage tokens_only"
     if grant.expires_us is not None and request.now_us >= grant.expires_us:
         yield f"--expires {describe_moment((request.now_us // DAY_US + EXTENSION_DAYS) * DAY_US)}"
     if grant.is_paused:

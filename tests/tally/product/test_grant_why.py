@@ -52,7 +52,8 @@ class Home:
         limits = [value for option, value in itertools.pairwise(options) if option == "--limit"]
         body: dict[str, Any] = {}
         if limits:
-            built = build_limits(limits, None, None, values.get("--unknown-usage"), None)
+            first_month = int(values["--first-month"]) if "--first-month" in values else None
+            built = build_limits(limits, None, None, values.get("--unknown-usage"), first_month)
             body["limits"] = complete_limits(self.log, "acme", name, built)
         if "--resume" in options:
             body["paused"] = False
@@ -170,6 +171,16 @@ REFUSALS: dict[str, tuple[list[dict[str, Any]], list[bytes], dict[str, Any], str
     "unknown usage": (
         [{"limits": [WIDE | {"unknown_usage": "deny"}]}], [call("odd", 10, team="search", model="x")], {}, "deny",
         "--limit billed:100USD/1d --unknown-usage tokens_only",
+    ),
+    "unknown usage in a limit without room": (
+        [{"limits": [SMALL | {"unknown_usage": "deny"}]}],
+        [USED, call("odd", 10, team="search", model="x")], {}, "deny",
+        "--limit billed:1.3USD/1d --unknown-usage tokens_only",
+    ),
+    "unknown usage in a fiscal year": (
+        [{"limits": [WIDE | {"unknown_usage": "deny", "window": {"calendar": "year", "first_month": 4}}]}],
+        [call("odd", 10, team="search", model="x")], {}, "deny",
+        "--limit billed:100USD/year --first-month 4 --unknown-usage tokens_only",
     ),
 }  # fmt: skip
 

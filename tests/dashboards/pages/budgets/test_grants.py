@@ -113,6 +113,9 @@ def test_a_window_is_said_in_words(name: str, text: str) -> None:
 
 def test_commands_hold_names_as_words_of_a_shell() -> None:
     assert build_extend_command("$(rm)", "tokens//5400s") == "tally grant extend '$(rm)' --limit tokens:AMOUNT/90m"
+    assert build_extend_command("fiscal", "billed/USD/quarter@UTC+4") == (
+        "tally grant extend fiscal --limit billed:AMOUNTUSD/quarter --first-month 4"
+    ), "without its first month it is another limit"
     row = {"ask_id": "a; b", "grant_name": "", "needed_amount": None, "limit_key": "", "reason": "duplicate"}
     assert refusal.list_commands(row) == ["tally grant why 'a; b'"]
 
