@@ -4,14 +4,14 @@ import http.client
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
-from ledger.home.presence import find_presence
+from ledger.home.presence import find_any_presence, find_presence
 from ledger.home.tokens import Role, create_token
 from ledger.log import Record, partition_of, records
 from ledger.log.open import open_log
@@ -102,6 +102,35 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     server.start()
     yield server
     server.kill()
+
+
+@contextmanager
+def folding(settings: Settings) -> Iterator[None]:
+    """Run a worker of the folds."""
+    variables = {"TALLY_HOME": str(settings.home)} | ({"TALLY_LOG": settings.log} if settings.log else {})
+    with (settings.home / "worker.log").open("ab") as output:
+        worker = subprocess.Popen(
+            [*COMMAND, "streams", "worker"], cwd=ROOT, env=home_environment(variables),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        eventually(lambda: find_any_presence(settings, "streams") is not None)
+        yield
+    finally:
+        worker.terminate()
+        worker.wait()
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for a file of tests, with a worker of the folds."""
+    server = Served(Settings(home=tmp_path_factory.mktemp("gate") / "home"))
+    server.start()
+    try:
+        with folding(server.settings):
+            yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

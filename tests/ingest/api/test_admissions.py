@@ -1,11 +1,9 @@
 """``POST /v1/admissions`` against a running worker: each kind of answer, the same answer again, and no overshoot."""
 
 import json
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,69 +12,14 @@ import pytest
 
 from ingest.api import admissions
 from ingest.api.replies import Reply
-from ledger.home.presence import find_any_presence
 from ledger.log import Position, partition_of, records
 from ledger.log.open import open_log
 from ledger.log.topics import DECISIONS
 from ledger.settings import Settings
-from tests.ingest.api.conftest import Answer, Served, call
-from tests.tally.conftest import COMMAND, ROOT, eventually, home_environment
+from tests.ingest.api.conftest import Served, call, folding
+from tests.ingest.api.gate import JSON, ask, calls, give, release
 
-JSON = "application/json"
 CALLERS = 50
-
-
-@contextmanager
-def folding(settings: Settings) -> Iterator[None]:
-    """Run a worker of the folds."""
-    variables = {"TALLY_HOME": str(settings.home)} | ({"TALLY_LOG": settings.log} if settings.log else {})
-    with (settings.home / "worker.log").open("ab") as output:
-        worker = subprocess.Popen(
-            [*COMMAND, "streams", "worker"], cwd=ROOT, env=home_environment(variables),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        eventually(lambda: find_any_presence(settings, "streams") is not None)
-        yield
-    finally:
-        worker.terminate()
-        worker.wait()
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = Served(Settings(home=tmp_path_factory.mktemp("gate") / "home"))
-    server.start()
-    try:
-        with folding(server.settings):
-            yield server
-    finally:
-        server.kill()
-
-
-def give(server: Served, name: str, *limits: dict[str, Any], control: str = "grant.created", **body: Any) -> None:
-    """Give a grant to the team of its name."""
-    grant = {"grant": name, "dimension": "team", "scope": name, "limits": list(limits)} | body
-    if control != "grant.created":
-        grant = {"grant": name} | body
-    data = {"control": control, "actor": "boss", "body": grant}
-    event = call(f"{control} {name}") | {"type": "tallystick.control.v1", "data": data}
-    assert server.send(json.dumps(event).encode(), JSON, server.bearer("admin")).status == 200
-
-
-def calls(amount: int, **fields: Any) -> dict[str, Any]:
-    return {"meter": "calls", "amount": amount} | fields
-
-
-def ask(server: Served, *asks: dict[str, Any], bearer: str | None = None) -> Answer:
-    content = json.dumps(asks[0] if len(asks) == 1 else asks).encode()
-    headers = {"Authorization": f"Bearer {bearer or server.bearer('write')}", "Content-Type": JSON}
-    return server.ask("/v1/admissions", "POST", content, 60, **headers)
-
-
-def release(server: Served, admission: str) -> Answer:
-    headers = {"Authorization": f"Bearer {server.bearer('write')}"}
-    return server.ask(f"/v1/admissions/{admission}", "DELETE", None, 60, **headers)
 
 
 def test_an_ask_is_allowed_and_says_what_it_reserves(gate: Served) -> None:

@@ -7,9 +7,7 @@ from starlette.datastructures import Headers
 from ingest.api import authorize
 from ingest.api.problem import Problem
 from tests.ingest.api.conftest import Answer, Served
-from tests.ingest.api.test_admissions import calls, gate, give, release
-
-__all__ = ["gate"]
+from tests.ingest.api.gate import calls, give, release
 
 
 def authorize_call(server: Served, path: str = "/v1/authorize", method: str = "GET", **headers: str) -> Answer:

@@ -17,10 +17,9 @@ from ingest.api.decisions.position import DecisionPosition, parse_decision_posit
 from ledger.home.tokens import revoke_token
 from ledger.log import partition_of
 from streams.folds.grants.records import read_grant
-from tests.ingest.api.conftest import JSON, Answer, Served, call
-from tests.ingest.api.test_admissions import ask, calls, folding, gate, give
+from tests.ingest.api.conftest import JSON, Answer, Served, call, folding
+from tests.ingest.api.gate import ask, calls, give
 
-__all__ = ["gate"]
 Event = dict[str, Any]
 TIMEOUT_S = 40
 

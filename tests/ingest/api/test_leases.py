@@ -2,9 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,41 +11,15 @@ import pytest
 from ingest.api import leases
 from ingest.api.problem import Problem
 from ingest.api.replies import Reply
-from ledger.log import Position, partition_of, records
-from ledger.log.open import open_log
-from ledger.log.topics import DECISIONS
-from ledger.settings import Settings
+from ledger.log import Position
 from tests.ingest.api.conftest import Answer, Served, call
-from tests.ingest.api.test_admissions import ask, calls, folding, give, release
+from tests.ingest.api.gate import JSON, ask, calls, give, list_decisions, release
 from tests.tally.conftest import eventually
-
-JSON = "application/json"
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = Served(Settings(home=tmp_path_factory.mktemp("gate") / "home"))
-    server.start()
-    try:
-        with folding(server.settings):
-            yield server
-    finally:
-        server.kill()
 
 
 def post(server: Served, path: str, **fields: Any) -> Answer:
     headers = {"Authorization": f"Bearer {server.bearer('write')}", "Content-Type": JSON}
     return server.ask(path, "POST", json.dumps(fields).encode(), 60, **headers)
-
-
-def list_decisions(server: Served, *names: str) -> list[dict[str, Any]]:
-    with closing(open_log(server.settings)) as log:
-        lines = [
-            json.loads(line)
-            for record in records(log, DECISIONS, partition_of("acme"))
-            for line in record.value.split(b"\n")
-        ]
-    return [json.loads(line["body"]) for line in lines if line["decision"] in names]
 
 
 def count_settled(server: Served, grant: str) -> int:

@@ -1,20 +1,15 @@
 """Calls that ask first: admitted, refused, settled and released, in threads and coroutines."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import Any
 
 import pytest
 
-from ledger.log import partition_of, records
-from ledger.log.open import open_log
-from ledger.log.topics import DECISIONS
 from tallystick import Client, NotAdmitted
-from tests.ingest.api.conftest import Served
-from tests.ingest.api.test_admissions import calls, folding, give
+from tests.ingest.api.conftest import Served, folding
+from tests.ingest.api.gate import calls, give, list_decisions
 from tests.sdk.client.test_client import ANSWER, NOWHERE
 from tests.sdk.conftest import read_inferences
 from tests.tally.conftest import eventually
@@ -24,16 +19,6 @@ from tests.tally.conftest import eventually
 def gate(api_server: Served) -> Iterator[Served]:
     with folding(api_server.settings):
         yield api_server
-
-
-def list_decisions(server: Served, decision: str) -> list[dict[str, Any]]:
-    with closing(open_log(server.settings)) as log:
-        lines = [
-            json.loads(line)
-            for record in records(log, DECISIONS, partition_of("acme"))
-            for line in record.value.split(b"\n")
-        ]
-    return [json.loads(line["body"]) for line in lines if line["decision"] == decision]
 
 
 def test_a_call_is_admitted_and_settles_what_it_reserved(gate: Served, client: Client) -> None:

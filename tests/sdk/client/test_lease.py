@@ -8,25 +8,14 @@ from typing import Any
 
 import pytest
 
-from ledger.settings import Settings
 from tallystick import Client, NotAdmitted
 from tallystick.client import lease as leases
-from tests.ingest.api.conftest import Served
-from tests.ingest.api.test_admissions import calls, folding, give
-from tests.sdk.client.test_admission import list_decisions
+from tests.ingest.api.conftest import Served, gate
+from tests.ingest.api.gate import calls, give, list_decisions
 from tests.sdk.client.test_client import ANSWER, NOWHERE
 from tests.tally.conftest import eventually
 
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = Served(Settings(home=tmp_path_factory.mktemp("gate") / "home"))
-    server.start()
-    try:
-        with folding(server.settings):
-            yield server
-    finally:
-        server.kill()
+__all__ = ["gate"]
 
 
 @pytest.fixture
