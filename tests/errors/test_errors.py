@@ -102,6 +102,7 @@ from tests.errors.causes import (
     with_variable,
     write_on_full_disk,
 )
+from tests.errors.elsewhere import ELSEWHERE
 from tests.errors.sites import find_sites, reaching
 from tests.ingest.api.conftest import call, lines
 from tests.tally.conftest import ROOT, invoke
@@ -363,115 +364,6 @@ CASES: list[Case] = [
     ("two clusters", lambda p: copy_log(Settings(log="kafka://h"), Settings(log="kafka://i"), None), ("FROM and TO", "copy to a folder")),  # type: ignore[arg-type]
     ("workers of an embedded log", lambda p: rebuild(Settings(home=p), 2), ("--workers is 2", "leave it out")),
 ]  # fmt: skip
-
-
-COMMAND = "tests/errors/test_errors.py::test_a_command_that_cannot_be_says_so_and_ends_with_2"
-API, COPY = "tests/ingest/api/test_api.py::", "tests/kafka/test_copy.py::"
-ALERT_FILES = "tests/alerting/test_files.py::"
-CONFINED = "tests/warehouse/embedded/test_confinement.py::"
-REPLACEMENT = "tests/ingest/files/test_replacement.py::test_what_cannot_be_compared_changes_nothing"
-PRICE = "tests/tally/cli/test_price_explain.py::"
-LIMIT = "tests/tally/cli/test_grant_options.py::test_a_limit_that_cannot_be_says_why"
-LIMIT_OPTION = "tests/tally/cli/test_grant_options.py::test_an_option_that_cannot_be_says_why"
-MODEL = "tests/tally/cli/test_model.py::test_what_is_wrong_is_named"
-BUDGET = "tests/tally/cli/test_budget.py::test_a_budget_is_set_listed_and_removed"
-ELSEWHERE = {
-    "tally/cli/sql.py:_print_catalogue": "tests/dbt/test_descriptions.py::test_the_command_lists_marts_and_columns",
-    "tally/product/docs_server.py:write_page": "tests/dbt/test_descriptions.py::test_dbt_builds_its_documentation_as_a_page_that_loads_nothing",
-    "ingest/controls/budgets.py:set_budget": BUDGET,
-    "ingest/controls/budgets.py:remove_budget": BUDGET,
-    "ingest/controls/models.py:remove_alias": MODEL,
-    "tally/cli/model.py:alias": MODEL,
-    "tally/product/own_book.py:load_book": "tests/tally/product/test_own_book.py::test_a_book_of_the_catalogues_name_is_refused",
-    "ingest/controls/periods.py:check_close": "tests/tally/cli/test_restate.py::test_a_month_is_closed_once_and_after_its_end",
-    "tally/product/events/history.py:find_event_history": PRICE + "test_an_unknown_event_is_named",
-    "tally/product/events/history.py:_describe_ambiguity": PRICE + "test_an_id_of_several_sources_is_named_with_its_source",
-    "ingest/files/replacement.py:plan_replacement": REPLACEMENT,
-    "ingest/files/replacement.py:_plan_source": REPLACEMENT,
-    "ingest/files/replacement.py:add": REPLACEMENT,
-    "ingest/files/replacement.py:_read_source": REPLACEMENT,
-    "ingest/api/app.py:_busy_problem": "tests/ingest/api/test_isolation.py::test_unfinished_bodies_of_one_token_take_no_room_of_others",
-    "ingest/api/app.py:_get_header": "tests/ingest/api/test_isolation.py::test_a_header_that_stands_twice_is_refused",
-    "alerting/webhooks.py:_write": ALERT_FILES + "test_webhooks_that_cannot_be_written_stand_as_they_were",
-    "alerting/webhooks.py:list_webhooks": ALERT_FILES + "test_damaged_webhooks_are_named",
-    "dashboards/access/open_id.py:is_configured": "tests/dashboards/access/test_gate.py::test_openid_connect_without_authlib_is_told",
-    "ingest/api/admissions.py:read_asks": "tests/ingest/api/test_admissions.py::test_an_ask_that_is_refused_names_its_field",
-    "ingest/api/admissions.py:_decode": "tests/ingest/api/test_admissions.py::test_an_ask_that_is_refused_names_its_field",
-    "ingest/api/admissions.py:build_request_events": "tests/ingest/api/test_admissions.py::test_a_batch_has_an_answer_for_each_ask_in_order",
-    "ingest/api/admissions.py:render_answers": "tests/ingest/api/test_admissions.py::test_what_is_in_the_way_of_calls_under_way_may_be_asked_again",
-    "ingest/api/admissions.py:render_release": "tests/ingest/api/test_admissions.py::test_an_ask_that_nobody_answers_stands",
-    "ingest/api/authorize.py:read_ask": "tests/ingest/api/test_authorize.py::test_headers_that_cannot_be_an_ask_are_refused",
-    "ingest/api/authorize.py:read_refusal_status": "tests/ingest/api/test_authorize.py::test_headers_that_cannot_be_an_ask_are_refused",
-    "ingest/api/authorize.py:_render_body": "tests/ingest/api/test_authorize.py::test_a_refusal_has_its_reason_in_headers_and_the_status_that_the_proxy_takes",
-    "ingest/api/decisions/stream.py:read_subscription": "tests/ingest/api/test_decisions.py::test_what_cannot_be_told_is_refused_with_the_way_out",
-    "ingest/api/decisions/stream.py:open_stream": "tests/ingest/api/test_decisions.py::test_what_cannot_be_told_is_refused_with_the_way_out",
-    "ingest/api/decisions/stream.py:_find_start_us": "tests/ingest/api/test_decisions.py::test_what_cannot_be_told_is_refused_with_the_way_out",
-    "ingest/api/leases.py:build_ask": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
-    "ingest/api/leases.py:build_return": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
-    "ingest/api/leases.py:render_lease": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
-    "ingest/api/leases.py:_read_object": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
-    "ingest/api/leases.py:_read_decision": "tests/ingest/api/test_leases.py::test_a_lease_that_nobody_answers_stands",
-    "ingest/api/app.py:_append_request": "tests/ingest/api/test_admissions.py::test_an_ask_that_is_refused_names_its_field",
-    "ingest/api/app.py:_log_problem": API + "test_a_log_that_is_closed_takes_nothing_and_says_so",
-    "ingest/api/app.py:_render_answer": API + "test_a_single_event_that_is_refused_is_a_problem",
-    "ingest/api/app.py:_find_token": API + "test_an_api_whose_tokens_are_damaged_lets_nobody_in_and_says_so",
-    "ingest/api/app.py:_role_problem": API + "test_a_token_is_for_its_organizations_and_its_roles",
-    "ingest/api/app.py:_respond_unknown": API + "test_what_is_not_there_is_said",
-    "ingest/api/app.py:_choose_organization": API + "test_a_token_is_for_its_organizations_and_its_roles",
-    "ingest/api/app.py:_get_readiness": API + "test_a_log_that_does_not_answer_is_not_ready",
-    "ingest/api/app.py:_receive_body": "tests/ingest/api/test_bounds.py::test_a_body_that_does_not_come_is_not_waited_for",
-    "ingest/api/app.py:_authenticate": API + "test_who_shows_no_token_is_counted_and_not_kept",
-    "ledger/log/kafka/topics.py:_alter": "tests/kafka/test_topics.py::test_a_cluster_that_lets_nobody_alter_topics_is_named",
-    "ledger/log/kafka/topics.py:find_topic_id": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
-    "ledger/log/copy.py:find_copied_ends": COPY + "test_what_differs_is_refused_and_nothing_is_closed",
-    "tally/local_kafka/jars.py:_unreachable": "tests/kafka/test_jars.py::test_a_mirror_that_lacks_it_is_named",
-    "ledger/log/kafka/log.py:insert": COPY + "test_what_goes_on_by_itself_before_all_is_there_is_refused",
-    "ledger/log/kafka/generations.py:_check_idle":
-        "tests/kafka/test_generations.py::test_one_that_is_being_made_elsewhere_is_left_alone",
-    "ledger/log/kafka/reader.py:check": "tests/kafka/test_topics.py::test_a_cluster_without_our_topics_says_so",
-    "streams/kafka/changelog.py:read_change": "tests/streams/kafka/test_changelog.py::test_what_other_folds_remember_is_not_gone_on_with",
-    "streams/embedded/store.py:__init__": "tests/streams/embedded/test_store.py::test_what_other_folds_derived_is_not_gone_on_with",
-    "tally/sql_client.py:_answer": "tests/tally/test_sql_client.py::test_a_warehouse_that_breaks_off_or_does_not_answer_is_told",
-    "tally/sql_client.py:_send": "tests/tally/test_end_to_end.py::test_what_the_warehouse_refuses_is_told_in_a_sentence",
-    "tally/cli/log.py:_find_topic": COMMAND,
-    "tally/cli/log.py:events": COMMAND,
-    "tally/cli/sql.py:_read_file": COMMAND,
-    "tally/cli/sql.py:sql": COMMAND,
-    "tally/cli/subject.py:erase": COMMAND,
-    "tally/product/copy_log.py:_check_begins": COPY + "test_what_had_its_days_on_kafka_is_left_out",
-    "tally/product/copy_log.py:_copy": COPY + "test_a_log_that_went_is_not_copied_to_another_place",
-    "tally/cli/grant_options.py:parse_limit": LIMIT,
-    "tally/cli/grant_options.py:_parse_amount": LIMIT,
-    "tally/cli/grant_options.py:_parse_window": LIMIT,
-    "tally/cli/grant_options.py:_build_calendar": LIMIT,
-    "tally/cli/grant_options.py:build_limits": LIMIT_OPTION,
-    "tally/cli/grant_options.py:_parse_thresholds": LIMIT_OPTION,
-    "tally/cli/grant_options.py:_parse_at_limit": LIMIT_OPTION,
-    "tally/cli/grant_options.py:_parse_names": "tests/tally/cli/test_grant_options.py::test_names_are_none_of_them_empty",
-    "tally/cli/grant.py:_build_change": "tests/tally/cli/test_grant.py::test_a_command_that_cannot_be_says_why",
-    "tally/cli/grant_views.py:show": "tests/tally/cli/test_grant.py::test_no_grants_say_how_to_create_one",
-    "tally/cli/grant_replay.py:parse_period": "tests/tally/product/test_grant_replay.py::test_a_period_that_cannot_be_says_why",
-    "tally/cli/grant_replay.py:_read_grants": "tests/tally/product/test_grant_replay.py::test_the_command_prints_a_table_and_facts",
-    "tally/product/grants/explanation.py:explain_admission": "tests/tally/product/test_grant_why.py::test_an_ask_that_was_not_judged_is_named",
-    "tally/product/grants/explanation.py:_find_ask": "tests/tally/product/test_grant_why.py::test_an_admission_that_is_not_there_is_named",
-    "tally/product/grants/usage.py:seal_scope": "tests/tally/product/test_grants.py::test_a_scope_is_searched_as_it_stands_on_the_log",
-    "tally/cli/correct.py:correct": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/cli/correct.py:_parse_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/cli/correct.py:_parse_position": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/correction.py:build_correction": "tests/tally/cli/test_correct.py::test_an_event_that_does_not_fit_the_vocabulary_is_replaced",
-    "tally/product/correction.py:find_history": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/correction.py:try_correction": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/correction.py:_check_effect": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/correction.py:_replace_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/correction.py:_clean_fields": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",
-    "tally/product/rebuild.py:rebuild": "tests/tally/product/test_rebuild.py::test_one_that_another_home_overtook_is_thrown_away",
-    "warehouse/embedded/confinement.py:confine": CONFINED + "test_threads_that_run_already_are_refused",
-    "warehouse/embedded/confinement.py:_confinement_error": CONFINED + "test_a_kernel_that_refuses_is_told",
-    "warehouse/embedded/process.py:_make_folder": CONFINED + "test_a_folder_that_cannot_be_made_is_named",
-    "warehouse/migrate.py:migrate": "tests/warehouse/test_migrate.py::test_each_is_applied_once_and_an_edited_one_is_named",
-    "warehouse/generations.py:_claim_database": "tests/warehouse/test_generations.py::test_a_warehouse_holds_one_generation",
-}  # fmt: skip
-"""Places that take a running API, a cluster or a warehouse; and a test that brings each about."""
 
 
 @pytest.mark.parametrize(("cause", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
