@@ -1,4 +1,5 @@
--- Decisions about budgets: allocated, removed, thresholds crossed and armed again.
+-- Decisions about budgets that have effect: allocated, removed, thresholds crossed and armed again, and calls
+-- of unknown usage that a budget denies.
 with
 
 decisions as (
@@ -15,7 +16,14 @@ final as (
 
     from decisions
 
-    where dimension != ''
+    where
+        decision in (
+            'threshold.crossed', 'threshold.rearmed', 'unknown_usage.raised', 'unknown_usage.resolved'
+        )
+        or (
+            decision = 'control.applied'
+            and control_type in ('budget.allocated', 'budget.removed')
+        )
 
 )
 
