@@ -20,8 +20,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.api import admissions, authorize, body, connections, leases, metrics, traces, usage
+from ingest.api import admissions, authorize, body, leases, metrics, traces, usage
 from ingest.api.accept_events import Answer, Attempt, accept_built, accept_events, append_attempts, try_built
+from ingest.api.access import Access, get_header
 from ingest.api.decisions import stream
 from ingest.api.decisions.feed import Feed
 from ingest.api.event_headers import EventHeaders, read_event_headers
@@ -38,7 +39,7 @@ from ingest.leases.holder import Holder
 from ingest.leases.holdings import Admitted, Conflict
 from ingest.spans.calls import ChargedParents, select_calls
 from ledger.errors import TallyError
-from ledger.home.tokens import Role, Token, Tokens
+from ledger.home.tokens import Role, Token
 from ledger.log import Log, Position
 from ledger.log.open import open_log
 from ledger.log.topics import EVENTS
@@ -56,8 +57,6 @@ BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
 """A body may take the grace, and longer only while its bytes arrive at this rate."""
 READY_TIMEOUT_S = 3
 RETRY_DELAY_S = 1
-TOKENS_RETRY_DELAY_S = 10
-"""The delay of a retry where tokens cannot be read, which a person must repair."""
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -91,13 +90,13 @@ class Api:
         self._replies = Replies(lambda: open_log(settings))
         self._leases = Holder(self._append_leases, self._replies.wait_for)
         self.feed = Feed(lambda: open_log(settings), is_woken=settings.log is None)
-        self._tokens = Tokens(settings.home)
-        self._tokens_problem: str | None = None
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
         self._token_threads: dict[str, anyio.CapacityLimiter] = {}
         self._room = Room(MAX_BODY_ROOM_BYTES, MAX_TOKEN_ROOM_BYTES, MIN_TOKEN_ROOM_BYTES)
         self._charged_parents = ChargedParents()
         self._counts = metrics.Counts(lambda: self._room.total_bytes)
+        self._access = Access(settings.home, self._counts)
+        self._authorize = self._access.authorize
 
     def app(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
         def route(path: str, handler: Handler, *methods: str, render: Render = _render_plainly) -> Route:
@@ -212,8 +211,8 @@ class Api:
     ) -> T:
         """Receive a body and accept what it holds, in a thread."""
         token, organization = self._authorize(request, roles)
-        content_type = _get_header(request, "content-type") or ""
-        coding = _get_header(request, "content-encoding", separator=", ")
+        content_type = get_header(request, "content-type") or ""
+        coding = get_header(request, "content-encoding", separator=", ")
         coding = body.check_coding(content_type, "identity" if coding is None else coding, kinds)
         headers = read_event_headers(request.headers)
         received = bytearray()
@@ -224,13 +223,6 @@ class Api:
             return await self._run_in_thread(token, functools.partial(accept, submission))
         finally:
             self._room.give_back(token.id, len(received))
-
-    def _authorize(self, request: Request, roles: tuple[Role, ...]) -> tuple[Token, str]:
-        """Return the token of a request that has one of these roles, and the organization that it is for."""
-        token = self._authenticate(request)
-        if not set(roles) & set(token.roles):
-            raise _role_problem(token, roles[0])
-        return token, _choose_organization(request, token)
 
     async def _run_in_thread(self, token: Token, work: Callable[[], T]) -> T:
         """Call ``work`` in a thread. Requests of one token wait for each other before they wait for those of others."""
@@ -370,44 +362,11 @@ class Api:
     async def _get_decisions(self, request: Request) -> Response:
         token, organization = self._authorize(request, ("read",))
         subscription = stream.read_subscription(request, organization)
-        return await stream.open_stream(self.feed, subscription, lambda: self._tokens.is_valid(token))
+        return await stream.open_stream(self.feed, subscription, lambda: self._access.is_valid(token))
 
     async def _get_token(self, request: Request) -> Response:
-        token = self._authenticate(request)
+        token = self._access.authenticate(request)
         return JSONResponse({"id": token.id, "organizations": token.organizations, "roles": token.roles})
-
-    def _authenticate(self, request: Request) -> Token:
-        scheme, _, bearer = (_get_header(request, "authorization") or "").partition(" ")
-        token = self._find_token(bearer.strip()) if scheme.lower() == "bearer" else None
-        if token is None:
-            self._counts.count_unauthenticated()
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "no valid token: send `Authorization: Bearer TOKEN`, and make one with `tally token create`",
-            )
-        connection = request.scope.get("state", {}).get(connections.STATE_KEY)
-        if connection is not None and not connection.assign_to(token.id):
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the token {token.id} has {connections.MAX_TOKEN_CONNECTIONS} connections under way: "
-                "reuse them, or wait until some end",
-                RETRY_DELAY_S,
-            )
-        return token
-
-    def _find_token(self, bearer: str) -> Token | None:
-        """Return the token of this text. Problem 503 where the home's tokens cannot be read: the sender is not known
-        yet, so the reason and its place stand in the log of the API and in `tally status`, not in the answer."""
-        try:
-            token = self._tokens.find(bearer)
-            self._tokens_problem = None
-            return token
-        except TallyError as error:
-            if str(error) != self._tokens_problem:  # once, not with every request
-                print(f"all requests are refused, since the tokens cannot be read: {error}", flush=True)
-            self._tokens_problem = str(error)
-            detail = "the tokens of this home cannot be read now: `tally status` of its operator says why"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, TOKENS_RETRY_DELAY_S) from None
 
     async def _get_openapi(self, request: Request) -> Response:
         return Response(_encode_description(), media_type="application/json")
@@ -448,34 +407,6 @@ def _render_answer(answer: Answer, *, is_single: bool) -> Response:
     return Response(encode(answer.as_json()), media_type="application/json")
 
 
-def _choose_organization(request: Request, token: Token) -> str:
-    """Return the organization that the request is for. Problem where the token does not allow it."""
-    name = _get_header(request, "tally-organization")
-    if name is None and len(token.organizations) == 1:
-        return token.organizations[0]
-    if name is None:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            f"the token is for {len(token.organizations)} organizations: name one in the header Tally-Organization",
-        )
-    if name not in token.organizations:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"the token {token.id} is not for the organization {name[:100]!r}: `tally token create --organization` "
-            "makes one that is",
-        )
-    return name
-
-
-def _get_header(request: Request, name: str, separator: str | None = None) -> str | None:
-    """Return the value of a header. Problem where it is given twice and ``separator`` does not join its values: a proxy
-    before us may have judged by the other."""
-    values = request.headers.getlist(name)
-    if len(values) > 1 and separator is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is given {len(values)} times: send it once")
-    return (separator or "").join(values) if values else None
-
-
 @functools.cache
 def _encode_description() -> bytes:
     """Return the API's OpenAPI description; making it takes long."""
@@ -491,14 +422,6 @@ def _busy_problem(shortage: Shortage) -> Problem:
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"server busy: {shortage.value}. Repeat the request after Retry-After",
         RETRY_DELAY_S,
-    )
-
-
-def _role_problem(token: Token, role: Role) -> Problem:
-    return Problem(
-        HTTPStatus.FORBIDDEN,
-        f"the token {token.id} has the roles {', '.join(token.roles)}, and this takes {role}: "
-        f"`tally token create --role {role}` makes one that has it",
     )
 
 
