@@ -6,47 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from tally.cli import grant_replay, grant_views, grant_why
+from tally.cli.grant_content import Content, with_content
 from tally.cli.options import Actor, AsJson, Organization
 from tally.output import err, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Grants: rights to make calls, with limits, in a tree.")
-_LISTS, _LIMITS = "Calls that it allows (names with commas between; any where absent)", "Limits"
 
 GrantName = Annotated[str, typer.Argument(metavar="GRANT", help="Name of the grant.")]
 Scope = Annotated[str, typer.Option(help="Who may spend it: DIMENSION=NAME, for example team=search.")]
-LimitTexts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit", metavar="METER:AMOUNT/WINDOW", rich_help_panel=_LIMITS,
-        help="billed:100USD/1h, notional:50EUR/month, calls:1000/day@Europe/Berlin, tokens:5M/total. Repeatable. With "
-        ",floor=40 the parent's limit keeps 40 of itself for it; with ,lend=10 others may use 10 of an unused floor.",
-    ),
-]  # fmt: skip
-FirstMonth = Annotated[
-    int | None,
-    typer.Option(min=1, max=12, metavar="MONTH", rich_help_panel=_LIMITS, help="First month of quarters and years."),
-]
-Thresholds = Annotated[
-    str | None, typer.Option(rich_help_panel=_LIMITS, help="Percents that are told: 50,80,100 (the default).")
-]
-AtLimit = Annotated[
-    str | None, typer.Option(rich_help_panel=_LIMITS, help="deny (the default), throttle, warn or downgrade=MODEL.")
-]
-UnknownUsage = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_LIMITS,
-        help="Calls of unknown cost: assume_greatest (the default), tokens_only or deny.",
-    ),
-]
-Models = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Models.")]
-Providers = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Providers.")]
-Regions = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Regions.")]
-DataClasses = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Data classes.")]
-Purposes = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Purposes.")]
-Environments = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Environments.")]
-Operations = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Operations.")]
-Classes = Annotated[str | None, typer.Option(rich_help_panel=_LISTS, help="Inference classes.")]
 Expires = Annotated[str | None, typer.Option(metavar="DATE", help="First day or time without it, UTC.")]
 Delegable = Annotated[bool, typer.Option("--delegable", help="Its holder may give parts of it on.")]
 Reason = Annotated[str | None, typer.Option(help="Reason; stored on the log.")]
@@ -65,22 +32,11 @@ app.command("why", no_args_is_help=True)(grant_why.explain)
 
 
 @app.command(no_args_is_help=True)
+@with_content
 def create(
+    content: Content,
     grant: GrantName,
     scope: Scope,
-    limit: LimitTexts = None,
-    models: Models = None,
-    providers: Providers = None,
-    regions: Regions = None,
-    data_classes: DataClasses = None,
-    purposes: Purposes = None,
-    environments: Environments = None,
-    operations: Operations = None,
-    classes: Classes = None,
-    thresholds: Thresholds = None,
-    at_limit: AtLimit = None,
-    unknown_usage: UnknownUsage = None,
-    first_month: FirstMonth = None,
     parent: Annotated[str | None, typer.Option(metavar="GRANT", help="Grant that it narrows; none at the top.")] = None,
     expires: Expires = None,
     delegable: Delegable = False,
@@ -102,30 +58,17 @@ def create(
     Example: tally grant create chat --parent product --scope team=chat --limit billed:60USD/day,floor=40,lend=10
 
     Exit codes: 0 created; 1 it has no effect, and why; 2 bad input."""
-    lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
-    limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
-    body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
+    body = _build_grant(grant, parent, scope, content, expires, delegable)
     _append("grant.created", "Created", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
+@with_content
 def delegate(
+    content: Content,
     grant: GrantName,
     parent: Annotated[str, typer.Option(metavar="GRANT", help="Delegable grant of which it is a part.")],
     scope: Scope,
-    limit: LimitTexts = None,
-    models: Models = None,
-    providers: Providers = None,
-    regions: Regions = None,
-    data_classes: DataClasses = None,
-    purposes: Purposes = None,
-    environments: Environments = None,
-    operations: Operations = None,
-    classes: Classes = None,
-    thresholds: Thresholds = None,
-    at_limit: AtLimit = None,
-    unknown_usage: UnknownUsage = None,
-    first_month: FirstMonth = None,
     expires: Expires = None,
     delegable: Delegable = False,
     reason: Reason = None,
@@ -140,28 +83,15 @@ def delegate(
     Example: tally grant delegate run-7 --parent search --scope session=run-7 --limit tokens:100k/total
 
     Exit codes: 0 delegated; 1 it has no effect, and why; 2 bad input."""
-    lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
-    limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
-    body = _build_grant(grant, parent, scope, lists, limit_options, expires, delegable)
+    body = _build_grant(grant, parent, scope, content, expires, delegable)
     _append("grant.delegated", "Delegated", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
+@with_content
 def narrow(
+    content: Content,
     grant: GrantName,
-    limit: LimitTexts = None,
-    models: Models = None,
-    providers: Providers = None,
-    regions: Regions = None,
-    data_classes: DataClasses = None,
-    purposes: Purposes = None,
-    environments: Environments = None,
-    operations: Operations = None,
-    classes: Classes = None,
-    thresholds: Thresholds = None,
-    at_limit: AtLimit = None,
-    unknown_usage: UnknownUsage = None,
-    first_month: FirstMonth = None,
     expires: Expires = None,
     not_delegable: Annotated[bool, typer.Option("--not-delegable", help="No parts of it can be given on.")] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Allow no call, until it is extended with --resume.")] = False,
@@ -178,29 +108,16 @@ def narrow(
     Example: tally grant narrow search --pause
 
     Exit codes: 0 narrowed; 1 it has no effect, and why; 2 bad input."""
-    lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
-    limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": False if not_delegable else None, "paused": True if pause else None}
-    body = _build_change(grant, lists, limit_options, expires, until, changes)
+    body = _build_change(grant, content, expires, until, changes)
     _append("grant.narrowed", "Narrowed", body, reason, actor, organization, as_json)
 
 
 @app.command(no_args_is_help=True)
+@with_content
 def extend(
+    content: Content,
     grant: GrantName,
-    limit: LimitTexts = None,
-    models: Models = None,
-    providers: Providers = None,
-    regions: Regions = None,
-    data_classes: DataClasses = None,
-    purposes: Purposes = None,
-    environments: Environments = None,
-    operations: Operations = None,
-    classes: Classes = None,
-    thresholds: Thresholds = None,
-    at_limit: AtLimit = None,
-    unknown_usage: UnknownUsage = None,
-    first_month: FirstMonth = None,
     expires: Expires = None,
     delegable: Delegable = False,
     resume: Annotated[bool, typer.Option("--resume", help="Allow calls again after a pause.")] = False,
@@ -215,10 +132,8 @@ def extend(
     Example: tally grant extend search --limit billed:200USD/1h --expires 2027-01-01 --reason "launch week"
 
     Exit codes: 0 extended; 1 it has no effect, and why; 2 bad input."""
-    lists = _name_lists(models, providers, regions, data_classes, purposes, environments, operations, classes)
-    limit_options = _name_limits(limit, thresholds, at_limit, unknown_usage, first_month)
     changes = {"delegable": True if delegable else None, "paused": False if resume else None}
-    body = _build_change(grant, lists, limit_options, expires, None, changes)
+    body = _build_change(grant, content, expires, None, changes)
     _append("grant.extended", "Extended", body, reason, actor, organization, as_json)
 
 
@@ -238,56 +153,28 @@ def revoke(
     _append("grant.revoked", "Revoked", {"grant": grant}, reason, actor, organization, as_json)
 
 
-def _name_lists(
-    models: str | None, providers: str | None, regions: str | None, data_classes: str | None, purposes: str | None,
-    environments: str | None, operations: str | None, classes: str | None,
-) -> dict[str, str | None]:  # fmt: skip
-    return {
-        "models": models, "providers": providers, "regions": regions, "data_classes": data_classes,
-        "purposes": purposes, "environments": environments, "operations": operations, "inference_classes": classes,
-    }  # fmt: skip
-
-
-def _name_limits(
-    texts: list[str] | None, thresholds: str | None, at_limit: str | None, unknown_usage: str | None,
-    first_month: int | None,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "texts": texts or [], "thresholds": thresholds, "at_limit": at_limit, "unknown_usage": unknown_usage,
-        "first_month": first_month,
-    }  # fmt: skip
-
-
 def _build_grant(
-    grant: str, parent: str | None, scope: str, lists: Mapping[str, str | None], limit_options: Mapping[str, Any],
-    expires: str | None, delegable: bool,
-) -> dict[str, Any]:  # fmt: skip
+    grant: str, parent: str | None, scope: str, content: Content, expires: str | None, delegable: bool
+) -> dict[str, Any]:
     from ledger.dimensions import BUDGET_DIMENSIONS
     from tally.cli.arguments import parse_choice, parse_pair, parse_time
-    from tally.cli.grant_options import build_allow, build_limits
 
     dimension, name = parse_pair(scope, "--scope")
     parse_choice(dimension, BUDGET_DIMENSIONS, "the dimension of --scope")
     body = {
-        "grant": grant, "parent": parent, "dimension": dimension, "scope": name,
-        "allow": build_allow(lists) or None, "limits": build_limits(**limit_options) or None,
+        "grant": grant, "parent": parent, "dimension": dimension, "scope": name, **content,
         "expires_at": None if expires is None else parse_time(expires, "--expires"), "delegable": delegable or None,
     }  # fmt: skip
     return {field: value for field, value in body.items() if value is not None}
 
 
 def _build_change(
-    grant: str, lists: Mapping[str, str | None], limit_options: Mapping[str, Any], expires: str | None,
-    until: str | None, changes: Mapping[str, bool | None],
-) -> dict[str, Any]:  # fmt: skip
+    grant: str, content: Content, expires: str | None, until: str | None, changes: Mapping[str, bool | None]
+) -> dict[str, Any]:
     from ledger.errors import TallyError
     from tally.cli.arguments import parse_time
-    from tally.cli.grant_options import build_allow, build_limits
 
-    fields = {
-        "allow": build_allow(lists) or None, "limits": build_limits(**limit_options) or None,
-        "expires_at": None if expires is None else parse_time(expires, "--expires"), **changes,
-    }  # fmt: skip
+    fields = content | {"expires_at": None if expires is None else parse_time(expires, "--expires"), **changes}
     body = {field: value for field, value in fields.items() if value is not None}
     if not body:
         raise TallyError(f"nothing is changed of grant {grant!r}: give --limit, --models, --expires or another option")
