@@ -17,6 +17,7 @@ from ingest.api.replies import Reply
 from ingest.intake.intake import decode
 from ingest.intake.rejection import Rejection
 from ingest.leases.holdings import Admitted, Conflict
+from ingest.requests import build_admission_event
 from ledger.log import Position
 from ledger.money import brief
 from ledger.outcomes import CONFLICT
@@ -28,9 +29,6 @@ MAX_ASKS = 500
 REPLY_TIMEOUT_S = 10
 RETRY_DELAY_S = 1
 """The delay of a retry where calls under way are in the way, or no reply came in time."""
-SOURCE = "tallystick-admissions"
-"""The source of all asks of the HTTP API, so that the id alone names an admission."""
-TYPE = "tallystick.admission.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTOLD = frozenset(("asked", "needed"))
 """Parts of a decision that are for tables: the caller knows them."""
@@ -111,12 +109,12 @@ def build_request_events(asks: Asks, now: datetime) -> Iterator[dict[str, Any] |
         if foreign is not None:
             yield Rejection(foreign, "is not asked here: `DELETE /v1/admissions/ID` releases an admission", ask)
             continue
-        yield _build_event(ask["id"], {name: value for name, value in ask.items() if name != "id"}, now)
+        yield build_admission_event(ask["id"], {name: value for name, value in ask.items() if name != "id"}, now)
 
 
 def build_release(admission: str, now: datetime) -> dict[str, Any]:
     """Build the event that releases an admission."""
-    return _build_event(str(uuid.uuid4()), {"action": "release", "admission": admission}, now)
+    return build_admission_event(str(uuid.uuid4()), {"action": "release", "admission": admission}, now)
 
 
 def describe_answers(pending: Pending, replies: Mapping[Position, Reply], now: datetime) -> list[dict[str, Any]]:
@@ -204,10 +202,6 @@ def list_counted_answers(answers: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _give_id(ask: Any) -> Any:
     return {"id": str(uuid.uuid4())} | ask if isinstance(ask, dict) else ask
-
-
-def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]:
-    return {"specversion": "1.0", "id": id, "source": SOURCE, "time": now.isoformat(), "type": TYPE, "data": data}
 
 
 def _describe_conflict(id: str) -> dict[str, Any]:

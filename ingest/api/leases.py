@@ -14,14 +14,12 @@ from ingest.api import admissions, body
 from ingest.api.problem import Problem, render_problem
 from ingest.api.replies import Reply
 from ingest.intake.intake import decode
+from ingest.requests import build_lease_event
 from ledger.log import Position
 from ledger.outcomes import CONFLICT
 
 JSON = admissions.JSON
 KINDS = body.Kinds((JSON,), f"send what is asked for or returned, as {JSON}")
-SOURCE = "tallystick-leases"
-"""The source of all leases of the HTTP API, so that the id alone names a lease."""
-TYPE = "tallystick.lease.v1"
 AMOUNTS = ("billed", "notional", "currency", "tokens", "calls")
 REASONS = {
     **admissions.REASONS,
@@ -42,7 +40,7 @@ def build_ask(raw: bytes, now: datetime) -> dict[str, Any]:
         detail = f"{foreign} is not asked here: `POST /v1/leases/ID/return` returns a lease"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, field=foreign)
     id = document.pop("id", str(uuid.uuid4()))
-    return _build_event(id, document, now)
+    return build_lease_event(id, document, now)
 
 
 def build_return(lease: str, raw: bytes, now: datetime) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def build_return(lease: str, raw: bytes, now: datetime) -> dict[str, Any]:
         detail = f"{foreign[:100]!r} is no amount: a return has {', '.join(AMOUNTS)}, of what is not used"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, field=foreign[:100])
     id = document.pop("id", str(uuid.uuid4()))
-    return _build_event(id, document | {"action": "return", "lease": lease}, now)
+    return build_lease_event(id, document | {"action": "return", "lease": lease}, now)
 
 
 def render_lease(lease: str, position: Position, reply: Reply | None, now: datetime) -> Response:
@@ -110,7 +108,3 @@ def _read_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Problem(HTTPStatus.BAD_REQUEST, "the body is not a JSON object: send one")
     return document
-
-
-def _build_event(id: Any, data: dict[str, Any], now: datetime) -> dict[str, Any]:
-    return {"specversion": "1.0", "id": id, "source": SOURCE, "time": now.isoformat(), "type": TYPE, "data": data}

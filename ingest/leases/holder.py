@@ -11,13 +11,12 @@ from typing import Any
 import anyio
 
 from ingest.leases.holdings import SETTLE_S, TTL_S, Holdings, LeaseRequest, Return
+from ingest.requests import build_lease_event
 from ledger.errors import TallyError
 from ledger.log import Position
 from tallystick.client.steady_clock import read_clock_s
-from tallystick.rights.slices import MONEY, PRICED_FIELDS, write_amounts
+from tallystick.rights.slices import write_lease_amounts, write_shapes
 
-SOURCE = "tallystick-leases"
-TYPE = "tallystick.lease.v1"
 REPLY_TIMEOUT_S = 10
 TEND_INTERVAL_S = 0.5
 
@@ -105,28 +104,15 @@ def build_ask(request: LeaseRequest, holder: str) -> dict[str, Any]:
     """Build the event that asks for a lease."""
     holding = request.holding
     data = request.scopes | {"holder": holder, "ttl_s": TTL_S, "settle_s": SETTLE_S}
-    data |= _write_money(request.amounts, holding.currency)
+    data |= write_lease_amounts(request.amounts, holding.currency)
     if holding.leased_grant is not None:
         data["grant"] = holding.leased_grant
     if request.shapes:
-        data["models"] = [
-            {field: value for field, value in zip(PRICED_FIELDS, shape, strict=True) if value is not None}
-            for shape in request.shapes
-        ]
-    return _build_event(request.lease, data)
+        data["models"] = write_shapes(request.shapes)
+    return build_lease_event(request.lease, data, datetime.now(UTC))
 
 
 def build_return(item: Return) -> dict[str, Any]:
     """Build the event that returns what is not used."""
-    data = {"action": "return", "lease": item.lease} | _write_money(item.amounts, item.currency)
-    return _build_event(str(uuid.uuid4()), data)
-
-
-def _write_money(amounts: Mapping[str, int], currency: str) -> dict[str, Any]:
-    """Write amounts by measure, with the currency where some are money."""
-    return write_amounts(amounts) | ({"currency": currency} if any(measure in MONEY for measure in amounts) else {})
-
-
-def _build_event(id: str, data: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat()
-    return {"specversion": "1.0", "id": id, "source": SOURCE, "time": now, "type": TYPE, "data": data}
+    data = {"action": "return", "lease": item.lease} | write_lease_amounts(item.amounts, item.currency)
+    return build_lease_event(str(uuid.uuid4()), data, datetime.now(UTC))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.leases.demand import Demand
-from tallystick.rights.slices import MONEY, ORGANIZATION, PRICED_FIELDS, Draw, Shape, Slice, read_amounts
+from tallystick.rights.slices import MONEY, ORGANIZATION, Draw, Shape, Slice, read_amounts, read_shape
 from tallystick.vocabulary.request import SCOPES
 
 TTL_S, SETTLE_S = 10, 900
@@ -96,7 +96,7 @@ class Holding:
         """Have the next lease say the price of an ask's model, the newest models first."""
         if ask.get("model") is None or not self.measures.intersection(MONEY):
             return
-        shape = tuple(ask.get(field) for field in PRICED_FIELDS)
+        shape = read_shape(ask)
         self.shapes.pop(shape, None)
         self.shapes[shape] = None
         while len(self.shapes) > MAX_PRICED_MODELS:

@@ -14,7 +14,17 @@ from tallystick.client.call_tree import merge_context_fields
 from tallystick.client.steady_clock import read_clock_s
 from tallystick.privacy.key_shapes import map_texts, replace_keys
 from tallystick.rights.sets import FIELDS
-from tallystick.rights.slices import MONEY, PRICED_FIELDS, Draw, Shape, Slice, write_amounts
+from tallystick.rights.slices import (
+    MONEY,
+    PRICED_FIELDS,
+    Draw,
+    Shape,
+    Slice,
+    read_shape,
+    write_amounts,
+    write_lease_amounts,
+    write_shapes,
+)
 from tallystick.vocabulary.request import SCOPES
 
 TTL_S, SETTLE_S = 60, 900
@@ -119,7 +129,7 @@ class Lease:
 
     def _learn_price(self, ask: Mapping[str, Any]) -> None:
         """Have the next lease say the price of a call's model."""
-        shape = tuple(ask.get(field) for field in PRICED_FIELDS)
+        shape = read_shape(ask)
         if ask.get("model") is None or shape in self._shapes or not any(measure in self._fields for measure in MONEY):
             return
         with self._guard:
@@ -196,8 +206,7 @@ class Lease:
 
     def _return(self, slice: Slice, amounts: Mapping[str, int]) -> None:
         if any(amounts.values()):
-            currency = {"currency": slice.answer["currency"]} if any(name in MONEY for name in amounts) else {}
-            self._client._return_lease(slice.lease, write_amounts(amounts) | currency)
+            self._client._return_lease(slice.lease, write_lease_amounts(amounts, slice.answer.get("currency") or ""))
 
     def _build_ask(self, shapes: tuple[Shape, ...]) -> dict[str, Any]:
         fields = {name: value for name, value in self._fields.items() if value is not None}
@@ -206,10 +215,7 @@ class Lease:
                 fields[measure] = str(fields[measure])
         ask: dict[str, Any] = map_texts(fields, replace_keys)
         if shapes:
-            ask["models"] = [
-                {name: value for name, value in zip(PRICED_FIELDS, shape, strict=True) if value is not None}
-                for shape in shapes
-            ]
+            ask["models"] = write_shapes(shapes)
         return ask | {"id": str(uuid.uuid4())}
 
 

@@ -6,7 +6,7 @@ answer says. Whatever else is asked is for the ledger.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tallystick.rights.leased_names import write_leased_name
@@ -59,7 +59,7 @@ class Slice:
         self.answer = answer
         self.admits_until_s, self.expires_s = admits_until_s, expires_s
         self.granted = read_amounts(answer["amounts"])
-        self.prices = {_read_shape(price): _read_price(price) for price in answer.get("prices") or ()}
+        self.prices = {read_shape(price): _read_price(price) for price in answer.get("prices") or ()}
         self._remainder = dict(self.granted)
         self._currency, self._has_money = answer.get("currency"), any(measure in MONEY for measure in self.granted)
         self._allow = InferenceSet.build(answer["allow"])
@@ -180,6 +180,24 @@ def write_amounts(amounts: Mapping[str, int]) -> dict[str, str | int]:
     return {measure: write_pico(amount) if measure in MONEY else amount for measure, amount in amounts.items()}
 
 
+def write_lease_amounts(amounts: Mapping[str, int], currency: str) -> dict[str, str | int]:
+    """Write amounts as an event of a lease has them: with their currency where some are money."""
+    return write_amounts(amounts) | ({"currency": currency} if any(measure in MONEY for measure in amounts) else {})
+
+
+def read_shape(fields: Mapping[str, Any]) -> Shape:
+    """Read the shape of an ask, or of a price."""
+    return tuple(fields.get(field) for field in PRICED_FIELDS)
+
+
+def write_shapes(shapes: Iterable[Shape]) -> list[dict[str, str]]:
+    """Write shapes as an event of a lease names the models whose prices it asks for."""
+    return [
+        {field: value for field, value in zip(PRICED_FIELDS, shape, strict=True) if value is not None}
+        for shape in shapes
+    ]
+
+
 def read_pico(amount: str) -> int:
     """Read money, with at most twelve decimals, as a whole number of pico."""
     units, _, decimals = amount.partition(".")
@@ -189,10 +207,6 @@ def read_pico(amount: str) -> int:
 def write_pico(amount: int) -> str:
     units, decimals = divmod(amount, 10**PICO_DIGITS)
     return f"{units}.{decimals:0{PICO_DIGITS}}"
-
-
-def _read_shape(price: Mapping[str, Any]) -> Shape:
-    return tuple(price.get(field) for field in PRICED_FIELDS)
 
 
 def _read_price(price: Mapping[str, Any]) -> Price:
