@@ -13,7 +13,7 @@ from ledger.log import Record
 from ledger.log.topics import Topic
 from ledger.money import PICO
 from streams.folds import budgets
-from streams.folds.budgets import Budget, Scope, Spend
+from streams.folds.budget_windows import BUCKETS, UNKNOWN, Budget, Scope, Spend
 from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
@@ -140,7 +140,7 @@ class Ledger:
         scope = Scope(*key)
         last = int(ends.timestamp()) * 1_000_000 // scope.bucket_us - 1 if ends else 0
         kept: Budget = self.rows.get(scope.key)
-        buckets = range(last - budgets.BUCKETS, last + 1)
+        buckets = range(last - BUCKETS, last + 1)
         series = [_money(kept.amount(scope.spent(bucket, self.rows))) for bucket in buckets]
         ahead = range(last + 1, kept.newest.bucket + 1)
         series[-1] += sum(_money(kept.amount(scope.spent(bucket, self.rows))) for bucket in ahead)
@@ -159,7 +159,7 @@ class Ledger:
 def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:
     """What a budget says of what is not known: policy, what is assumed, the most, calls, tokens, calls without a bound,
     and if they are denied."""
-    is_denied = budgets.UNKNOWN in budget.fired and used.calls > 0
+    is_denied = UNKNOWN in budget.fired and used.calls > 0
     unknown = (used.calls, used.tokens, used.unbounded_calls, is_denied)
     return (budget.unknown_usage, _money(budget.assumed(used)), _money(used.greatest), *unknown)
 

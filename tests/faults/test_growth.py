@@ -18,7 +18,7 @@ from ledger.log.kafka import topics as admin
 from ledger.log.kafka.log import KafkaLog
 from ledger.log.open import open_log
 from ledger.log.topics import DOCUMENTS, EVENTS
-from streams.folds.budgets import BUCKETS
+from streams.folds.budget_windows import BUCKETS
 from streams.runtime import build_tick
 from tests.faults.house import House
 from tests.streams.build import DIGEST, PACKED, START, START_MS, adopt, budget

@@ -15,7 +15,7 @@ from ledger.log.documents import load_document
 from ledger.log.topics import EVENTS
 from ledger.money import text
 from ledger.pricing.price_book import unpack_book
-from streams.folds.budgets import read_budget
+from streams.folds.budget_windows import read_budget
 from streams.folds.chain import NOW
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy

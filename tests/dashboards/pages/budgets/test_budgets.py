@@ -10,7 +10,7 @@ from dashboards.components import format
 from ledger.log import partition_of
 from ledger.settings import Settings
 from streams.embedded.store import Store
-from streams.folds.budgets import read_budget
+from streams.folds.budget_windows import read_budget
 from streams.folds.chain import NOW
 from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget, call, control
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
