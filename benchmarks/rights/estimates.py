@@ -42,18 +42,18 @@ class Call(NamedTuple):
 
 
 def draw_chat(draw: random.Random) -> Call:
-    """A chat: prompts and answers of some hundred tokens, one of a few round ``max_tokens``."""
+    """Draw a chat: prompts and answers of some hundred tokens, one of a few round ``max_tokens``."""
     input_tokens, output_tokens = draw.lognormvariate(6.7, 0.8), draw.lognormvariate(5.5, 0.9)
     return build_call(input_tokens, 0.3, output_tokens, draw.choice((1024, 4096)), "chat")
 
 
 def draw_agent(draw: random.Random) -> Call:
-    """A step of a coding agent: a long context that is mostly cached, a short answer, 64,000 tokens at most."""
+    """Draw a step of a coding agent: a long context that is mostly cached, a short answer, 64,000 tokens at most."""
     return build_call(draw.uniform(5_000, 120_000), 0.9, draw.lognormvariate(6, 1.1), 64_000, "agent")
 
 
 def draw_extraction(draw: random.Random) -> Call:
-    """A field of a document: the answer is short and nearly as long as it may be."""
+    """Draw a field of a document: the answer is short and nearly as long as it may be."""
     return build_call(draw.lognormvariate(8, 0.4), 0.0, draw.uniform(150, 500), 512, "extraction")
 
 

@@ -1,13 +1,11 @@
 """Admissions and leases on a log: asks, answers, settlements and expiries."""
 
-import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tallystick import ANY_EVENT
 from tests.streams.build import START, call
+from tests.streams.folded_log import build_request
 from tests.streams.folds.grants.test_grant_fold import grant, limit, list_decisions, read_bodies
 
 DOLLAR: dict[str, Any] = {"input_tokens": 0, "max_tokens": 100_000, "model": "m1", "team": "search"}
@@ -15,9 +13,7 @@ DOLLAR: dict[str, Any] = {"input_tokens": 0, "max_tokens": 100_000, "model": "m1
 
 
 def request(id: str, kind: str = "admission", at_s: float = 0, **data: Any) -> bytes:
-    time = (START + timedelta(seconds=at_s)).isoformat()
-    event = {"id": id, "source": "gateway", "time": time, "type": f"tallystick.{kind}.v1", "data": data}
-    return ANY_EVENT.validate_json(json.dumps(event)).canonical()
+    return build_request(id, kind, at_s, data)
 
 
 def ask(id: str, at_s: float = 0, **data: Any) -> bytes:
