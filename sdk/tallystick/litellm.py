@@ -93,8 +93,9 @@ class TallystickCallback(CustomLogger):
         except NotAdmitted as refusal:
             if refusal.answer is None:
                 self._count_unanswered(policy, str(refusal))
+            else:
+                self.asks[refusal.answer] += 1
             if refusal.answer is not None or policy == "closed":
-                self.asks[refusal.answer or "refused unanswered"] += 1
                 raise _build_refusal(refusal, data) from None
             return data
         except Exception as error:  # noqa: BLE001  (whatever LiteLLM hands over, the policy decides)
