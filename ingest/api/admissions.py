@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from ingest.api.replies import Reply
 from ingest.intake.intake import decode
 from ingest.intake.rejection import Rejection
 from ingest.leases.holdings import Admitted, Conflict
+from ingest.moments import EPOCH, write_time
 from ingest.requests import build_admission_event
 from ledger.log import Position
 from ledger.money import brief
@@ -29,7 +30,6 @@ MAX_ASKS = 500
 REPLY_TIMEOUT_S = 10
 RETRY_DELAY_S = 1
 """The delay of a retry where calls under way are in the way, or no reply came in time."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTOLD = frozenset(("asked", "needed"))
 """Parts of a decision that are for tables: the caller knows them."""
 _WITHOUT_ROOM = frozenset(("unpriced", "currency", "unmeasured", "unknown usage"))
@@ -252,7 +252,7 @@ def explain_refusal(decision: Mapping[str, Any], reasons: Mapping[str, str] = RE
 def find_retry_delay_s(decision: Mapping[str, Any], now: datetime) -> int:
     if decision.get("refill_us") is None:
         return RETRY_DELAY_S
-    delay = _EPOCH + timedelta(microseconds=decision["refill_us"]) - now
+    delay = EPOCH + timedelta(microseconds=decision["refill_us"]) - now
     return max(RETRY_DELAY_S, math.ceil(delay.total_seconds()))
 
 
@@ -263,10 +263,6 @@ def _write_times(fields: Mapping[str, Any]) -> dict[str, Any]:
         if fields.get(field) is not None:
             content[name] = write_time(fields[field])
     return content
-
-
-def write_time(time_us: int) -> str:
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
 
 
 def _decode(raw: bytes) -> Any:

@@ -14,6 +14,7 @@ from ingest.api import admissions, body
 from ingest.api.problem import Problem, render_problem
 from ingest.api.replies import Reply
 from ingest.intake.intake import decode
+from ingest.moments import write_time
 from ingest.requests import build_lease_event
 from ledger.log import Position
 from ledger.outcomes import CONFLICT
@@ -61,7 +62,7 @@ def render_lease(lease: str, position: Position, reply: Reply | None, now: datet
     content = {name: value for name, value in told.items() if not name.endswith("_us") and value is not None}
     for field, name in (("admits_until_us", "admits_until"), ("expires_us", "expires_at"), ("refill_us", "refills_at")):
         if decision.get(field) is not None:
-            content[name] = admissions.write_time(decision[field])
+            content[name] = write_time(decision[field])
     if "reason" not in decision:
         return JSONResponse(content)
     detail = admissions.explain_refusal(decision, REASONS)

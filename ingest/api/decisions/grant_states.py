@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ingest.moments import read_time_us
 from tallystick.vocabulary.controls.grants import (
     GrantCreated,
     GrantDelegated,
@@ -18,7 +18,6 @@ CREATING = (GrantCreated.control_type, GrantDelegated.control_type)
 CONTROL_TYPES = frozenset(
     (*CREATING, GrantNarrowed.control_type, GrantExtended.control_type, GrantRevoked.control_type)
 )
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FULL = 100
 """The threshold, in percent, from which on a limit is exhausted."""
 
@@ -126,12 +125,6 @@ def _list_ends(state: GrantState) -> Iterator[TimedChange]:
     for end_us in state.pauses_end_us:
         if not state.is_paused and state.find_pause_end_us(end_us) is None:
             yield TimedChange(end_us, "resumed", "pause ended", state.grant)
-
-
-def read_time_us(text: str) -> int:
-    """Return a moment of a control record in microseconds since 1970."""
-    moment = datetime.fromisoformat(text.upper())
-    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def write_limit_key(limit: Mapping[str, Any]) -> str:

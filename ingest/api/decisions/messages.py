@@ -1,21 +1,19 @@
 """Messages to subscribers: lines of ``tally.decisions`` as server-sent events. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from ingest.api.decisions.grant_states import (
     CONTROL_TYPES,
     CREATING,
-    EPOCH,
     FULL,
     GrantState,
     GrantStates,
     TimedChange,
-    read_time_us,
 )
 from ingest.api.decisions.position import DecisionPosition
 from ingest.intake.intake import decode, encode
+from ingest.moments import read_time_us, write_time
 from ledger.log import Record
 from tallystick.vocabulary.controls.grants import GrantExtended, GrantRevoked
 
@@ -132,10 +130,6 @@ def write_event(name: str, content: Mapping[str, Any], position: DecisionPositio
     """Write a server-sent event. JSON has no line breaks outside of its texts, and none in them."""
     id = b"" if position is None else f"id: {position}\n".encode()
     return b"%bevent: %b\ndata: %b\n\n" % (id, name.encode(), encode(content))
-
-
-def write_time(time_us: int) -> str:
-    return (EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
 
 
 def _identify(states: GrantStates, grant: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ from starlette.responses import StreamingResponse
 
 from ingest.api.decisions import messages
 from ingest.api.decisions.feed import Feed
-from ingest.api.decisions.grant_states import EPOCH, GrantStates
+from ingest.api.decisions.grant_states import GrantStates
 from ingest.api.decisions.messages import END, KINDS, Decision
 from ingest.api.decisions.position import DecisionPosition, parse_decision_position
 from ingest.api.problem import Problem
+from ingest.moments import count_us
 from ledger.errors import TallyError
 from ledger.log import partition_of
 
@@ -173,4 +174,4 @@ def _list_values(request: Request, name: str) -> tuple[str, ...]:
 
 
 def _read_clock_us() -> int:
-    return (datetime.now(UTC) - EPOCH) // timedelta(microseconds=1)
+    return count_us(datetime.now(UTC))
