@@ -1,5 +1,10 @@
 {# Amounts, sets and windows of grants, as the bodies of decisions have them. #}
 
+{# The position of a decision as one number, by which decisions of a log partition are ordered. #}
+{% macro log_position() %}
+    {{- return('log_offset * 1048576 + seq') -}}
+{% endmacro %}
+
 {# An amount in JSON, which may stand there as a text or as a number. #}
 {% macro json_amount(raw, field) %}
     {{ return("toDecimal128(trim(both '\"' from JSONExtractRaw(" ~ raw ~ ", '" ~ field ~ "')), 12)") }}

@@ -11,7 +11,8 @@ final as (
 
     select
         log_partition,
-        max(accepted_at) as now_at
+        max(accepted_at) as now_at,
+        addMicroseconds(toDateTime64(now_at, 6, 'UTC'), 999) as now_ends_at
 
     from records
 

@@ -2,16 +2,6 @@
 -- least that a narrowing with an end sets below it.
 with
 
-logs as (
-
-    select
-        log_partition,
-        addMicroseconds(toDateTime64(now_at, 6, 'UTC'), 999) as now_at
-
-    from {{ ref('int_log_clocks') }}
-
-),
-
 settings as (
 
     select
@@ -19,15 +9,15 @@ settings as (
         records.grant_name as grant_name,
         (records.log_offset, records.seq) as log_position,
         records.until_at as until_at,
-        logs.now_at as now_at,
+        clocks.now_ends_at as now_at,
         arrayJoin(records.limits) as limit_raw
 
     from {{ ref('int_grant_records') }} as records
 
-    left join logs
-        on records.log_partition = logs.log_partition
+    left join {{ ref('int_log_clocks') }} as clocks
+        on records.log_partition = clocks.log_partition
 
-    where records.until_at is null or records.until_at > logs.now_at
+    where records.until_at is null or records.until_at > clocks.now_ends_at
 
 ),
 

@@ -34,16 +34,6 @@ reports as (
 
 ),
 
-logs as (
-
-    select
-        log_partition,
-        addMicroseconds(toDateTime64(now_at, 6, 'UTC'), 999) as now_at
-
-    from {{ ref('int_log_clocks') }}
-
-),
-
 meters as (
 
     select
@@ -81,7 +71,7 @@ buckets as (
 
     from reports
 
-    where is_bucket and ends_at > (select min(logs.now_at) from logs)
+    where is_bucket and ends_at > (select min(clocks.now_ends_at) from {{ ref('int_log_clocks') }} as clocks)
 
     group by
         organization,
@@ -110,10 +100,10 @@ windows as (
 
     from buckets
 
-    left join logs
-        on buckets.log_partition = logs.log_partition
+    left join {{ ref('int_log_clocks') }} as clocks
+        on buckets.log_partition = clocks.log_partition
 
-    where buckets.bucket_ends_at > logs.now_at
+    where buckets.bucket_ends_at > clocks.now_ends_at
 
     group by
         organization,

@@ -7,7 +7,7 @@ decisions as (
     select
         log_partition,
         log_offset,
-        toUInt64(log_offset * 1048576 + seq) as log_position,
+        toUInt64({{ log_position() }}) as log_position,
         accepted_at as reported_at,
         organization,
         JSONExtractString(body, 'grant') as grant_name,

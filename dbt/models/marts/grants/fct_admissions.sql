@@ -8,7 +8,7 @@ asks as (
     select
         *,
         answer in ('allow', 'downgrade') as is_allowed,
-        log_offset * 1048576 + seq as log_position
+        {{ log_position() }} as log_position
 
     from {{ ref('int_asks') }}
 
@@ -21,7 +21,7 @@ endings as (
     select
         organization,
         JSONExtractString(body, 'admission') as ask_id,
-        log_offset * 1048576 + seq as end_position,
+        {{ log_position() }} as end_position,
         accepted_at,
         decision,
         event_source,

@@ -2,29 +2,19 @@
 -- started, else by the first that is paused. What it allows and holds lies within every grant above it.
 with
 
-logs as (
-
-    select
-        log_partition,
-        addMicroseconds(toDateTime64(now_at, 6, 'UTC'), 999) as now_at
-
-    from {{ ref('int_log_clocks') }}
-
-),
-
 records as (
 
     select
         records.*,
-        logs.now_at as now_at,
+        clocks.now_ends_at as now_at,
         (records.log_offset, records.seq) as log_position,
         records.until_at is null as is_lasting,
-        records.until_at > logs.now_at as is_narrowing
+        records.until_at > clocks.now_ends_at as is_narrowing
 
     from {{ ref('int_grant_records') }} as records
 
-    left join logs
-        on records.log_partition = logs.log_partition
+    left join {{ ref('int_log_clocks') }} as clocks
+        on records.log_partition = clocks.log_partition
 
 ),
 
