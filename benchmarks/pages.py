@@ -272,10 +272,7 @@ def _open_budgets() -> None:
 
 def _open_runaways() -> None:
     usage.choose_poll_interval_s()
-    runaway_queries.count_alerts()
-    runaway_queries.list_alerts(True, Slice(size=20))
-    runaway_queries.list_alerts(False, Slice(size=20))
-    runaway_queries.list_agents(Slice())
+    runaway_queries.read_listing(Slice(size=20), Slice(size=20), Slice())
 
 
 def main(calls: int, folder: str | None) -> None:
