@@ -8,7 +8,6 @@ ratio to that of a bare sum over all entries; and of the query that took longest
 sum over the rollup that it reads. A ``HOME`` that is filled already is measured as it is.
 """
 
-import os
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from benchmarks.harness.embedded import running_warehouse
+from benchmarks.harness.processor import read_processor_s
 from dashboards import periods
 from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
@@ -49,6 +49,9 @@ CALLS_PER_TREE = 10
 DAYS = 30
 END = datetime(2026, 11, 1, tzinfo=UTC)
 """The end of the ledger's time: a fixed one, so that two runs measure the same rows."""
+
+NOW = END - timedelta(minutes=7)
+"""The moment at which periods end."""
 
 PARTITION = 3
 BARE_SUM = "SELECT organization, sum(quantity), sum(billed_cost) FROM tally.entries GROUP BY organization"
@@ -191,7 +194,6 @@ def _find_month(start_ms: int, step_ms: float, record: int) -> tuple[int, int]:
 
 def list_pages() -> dict[str, Callable[[], object]]:
     """Return the queries of one opening of each page, with the controls as it opens and as people set them."""
-    now = END - timedelta(minutes=7)
 
     def open_overview(period: str, order: str, dimension: str = "team", **filters: list[str]) -> None:
         extent = usage.find_extent()
@@ -200,7 +202,7 @@ def list_pages() -> dict[str, Callable[[], object]]:
         for name in usage.DIMENSIONS:
             usage.list_values(name)
         usage.list_currencies()
-        view = View(periods.resolve(period, now, extent), filters, dimension, "USD")
+        view = View(periods.resolve(period, NOW, extent), filters, dimension, "USD")
         groups = usage.read_groups(view, 8, Slice(), Slice(size=6))
         span = usage.crop_to_calls(view.period.now)
         usage.list_bars(view, span, periods.choose_bar_s(span), groups.names)
@@ -212,7 +214,7 @@ def list_pages() -> dict[str, Callable[[], object]]:
         explore_queries.list_tag_keys()
         usage.list_currencies()
         view = explore_queries.View(
-            periods.resolve(period, now, extent), "Europe/Berlin", {}, dimensions, "billed", "USD"
+            periods.resolve(period, NOW, extent), "Europe/Berlin", {}, dimensions, "billed", "USD"
         )
         groups = explore_queries.read_groups(view, 8, Slice(), Slice(size=8))
         explore_queries.list_segments(view)
@@ -270,10 +272,7 @@ def _open_budgets() -> None:
 
 def _open_runaways() -> None:
     usage.choose_poll_interval_s()
-    runaway_queries.count_alerts()
-    runaway_queries.list_alerts(True, Slice(size=20))
-    runaway_queries.list_alerts(False, Slice(size=20))
-    runaway_queries.list_agents(Slice())
+    runaway_queries.read_listing(Slice(size=20), Slice(size=20), Slice())
 
 
 def main(calls: int, folder: str | None) -> None:
@@ -344,19 +343,13 @@ def measure(settings: Settings, work: Callable[[], object]) -> Duration:
     assert presence is not None
     durations_s, processor_s = [], []
     for _ in range(OPENINGS):
-        start_s, processor_start_s = time.perf_counter(), _read_processor_s(presence["pid"])
+        start_s, processor_start_s = time.perf_counter(), read_processor_s(presence["pid"])
         work()
         durations_s.append(time.perf_counter() - start_s)
-        processor_s.append(_read_processor_s(presence["pid"]) - processor_start_s)
+        processor_s.append(read_processor_s(presence["pid"]) - processor_start_s)
     durations_s.sort()
     p95_s = durations_s[min(int(OPENINGS * 0.95), OPENINGS - 1)]
     return Duration(statistics.median(durations_s), p95_s, statistics.median(processor_s))
-
-
-def _read_processor_s(process_id: int) -> float:
-    """Return the processor time that a process has taken so far, of all its threads."""
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

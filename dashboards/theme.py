@@ -93,6 +93,16 @@ CSS = """<style>
 .tally .equation .sign { font-size: 1.3rem; opacity: .5; }
 .tally .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; font-size: .8rem; }
 .tally .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem; margin-right: .4rem; }
+.tally .bars { position: relative; height: 16rem; margin: .6rem 1rem 1.6rem calc(var(--gutter) + .6rem);
+  font-size: .75rem; font-variant-numeric: tabular-nums; }
+.tally .bars i { position: absolute; }
+.tally .bars i:hover { filter: brightness(1.15); }
+.tally .bars u { position: absolute; left: 0; right: 0; text-decoration: none;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+.tally .bars u span { position: absolute; right: 100%; bottom: -.7em; padding-right: .5rem; opacity: .65;
+  white-space: nowrap; }
+.tally .bars s { position: absolute; top: 100%; text-decoration: none; }
+.tally .bars s span { position: absolute; top: .3rem; transform: translateX(-50%); opacity: .65; white-space: nowrap; }
 .tally .live { display: inline-flex; align-items: center; gap: .45rem; opacity: .75; }
 .tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
 .tally .narrow { display: none; }

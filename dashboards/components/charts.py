@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 import altair as alt
@@ -10,7 +10,8 @@ import streamlit as st
 
 from dashboards import periods
 from dashboards.components import html
-from dashboards.components.format import SIGNS
+from dashboards.components.bar_chart import Section, draw_bars
+from dashboards.components.format import SIGNS, exact
 from dashboards.periods import Span
 from dashboards.sources import usage
 from dashboards.sources.usage import View
@@ -42,47 +43,31 @@ def draw_usage(view: View, names: Sequence[str], measure: str) -> None:
     order = [*map(spell, top_names), *[OTHER_NAMES] * has_other]
     colours = [*COLOURS[: len(top_names)], *COLOURS[-1:] * has_other]
     html.draw_legend([*map(html.named, top_names), *[html.soften(OTHER_NAMES)] * has_other], colours)
-    bars = [
-        row
-        | {
-            "from": _format_start(row["start"]),
-            "start": row["start"] * 1000,
-            "end": (row["start"] + step_s) * 1000,
-            "name": (name := OTHER_NAMES if row["is_other"] else spell(row["name"])),
-            "rank": order.index(name),
-            "label": OTHER_NAMES if row["is_other"] else shorten(row["name"]) or ABSENT_NAME,
-        }
-        for row in rows
-    ]
-    chart = (
-        alt.Chart({"values": bars})
-        .mark_bar()
-        .encode(
-            x=build_time_axis(span),
-            x2=alt.X2("end:T"),
-            y=alt.Y(f"sum({measure}):Q", title=None, stack="zero", axis=_build_axis(view, measure, bars)),
-            color=alt.Color("name:N", scale=alt.Scale(domain=order, range=colours), legend=None),
-            order=alt.Order("rank:Q"),
-            tooltip=[
-                alt.Tooltip("from:N", title="From, UTC"),
-                alt.Tooltip("label:N", title=view.dimension.capitalize()),
-                alt.Tooltip("spend:Q", title=f"Spend, {view.currency}", format=",.6~f"),
-                alt.Tooltip("tokens:Q", title="Tokens", format=","),
-                alt.Tooltip("calls:Q", title="Calls", format=","),
-            ],
-        )
-        .properties(height=280)
-    )
-    st.altair_chart(chart, width="stretch")
+    sections = [_build_section(view, row, measure, step_s, order, colours) for row in rows]
+    sections.sort(key=lambda section: (section.start, colours.index(section.colour)))
+    draw_bars(
+        sections, *_read_clocks(span), f"{measure.capitalize()} by {view.dimension} over time",
+        view.currency if measure == "spend" else None,
+    )  # fmt: skip
     if span != view.period.now:
         html.draw_note(f"The chart shows {periods.format_span(span)}; the figures, all of the period.")
 
 
-def _build_axis(view: View, measure: str, bars: Sequence[Row]) -> alt.Axis:
-    heights: dict[int, float] = {}
-    for bar in bars:
-        heights[bar["start"]] = heights.get(bar["start"], 0) + (bar[measure] or 0)
-    return build_amount_axis(max(heights.values()), view.currency if measure == "spend" else None)
+def _build_section(
+    view: View, row: Row, measure: str, step_s: int, order: Sequence[str], colours: Sequence[str]
+) -> Section:
+    name = OTHER_NAMES if row["is_other"] else spell(row["name"])
+    label = OTHER_NAMES if row["is_other"] else shorten(row["name"]) or ABSENT_NAME
+    hint = (
+        f"From {_format_start(row['start'])} UTC",
+        f"{view.dimension.capitalize()}: {label}",
+        f"Spend: {exact(_read_amount(row['spend']), view.currency)}",
+        f"Tokens: {row['tokens']:,}",
+        f"Calls: {row['calls']:,}",
+    )
+    start = _read_start(row["start"])
+    end = start + timedelta(seconds=step_s)
+    return Section(start, end, float(row[measure] or 0), colours[order.index(name)], hint)
 
 
 def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency: str) -> None:
@@ -90,32 +75,18 @@ def draw_buckets(amounts: Sequence[Decimal], span: Span, bucket_s: int, currency
     if not any(amounts):
         st.caption("No spend in the window.")
         return
-    start = int(span.start.timestamp())
-    bars = [
-        {
-            "from": _format_start(start + index * bucket_s),
-            "start": (start + index * bucket_s) * 1000,
-            "end": (start + (index + 1) * bucket_s) * 1000,
-            "spend": float(amount),
-        }
+    first = int(span.start.timestamp())
+    sections = [
+        Section(
+            _read_start(first + index * bucket_s),
+            _read_start(first + (index + 1) * bucket_s),
+            float(amount),
+            COLOURS[0],
+            (f"From {_format_start(first + index * bucket_s)} UTC", f"Spend: {exact(amount, currency)}"),
+        )
         for index, amount in enumerate(amounts)
     ]
-    axis = build_amount_axis(float(max(amounts)), currency)
-    chart = (
-        alt.Chart({"values": bars})
-        .mark_bar(color=COLOURS[0])
-        .encode(
-            x=build_time_axis(span),
-            x2=alt.X2("end:T"),
-            y=alt.Y("sum(spend):Q", title=None, stack="zero", axis=axis),
-            tooltip=[
-                alt.Tooltip("from:N", title="From, UTC"),
-                alt.Tooltip("spend:Q", title=f"Spend, {currency}", format=",.12~f"),
-            ],
-        )
-        .properties(height=220)
-    )
-    st.altair_chart(chart, width="stretch")
+    draw_bars(sections, *_read_clocks(span), "Spend by bucket of the window", currency)
 
 
 def build_time_axis(span: Span, zone: tzinfo = UTC) -> alt.X:
@@ -144,5 +115,19 @@ def build_amount_axis(greatest: float, currency: str | None = None) -> alt.Axis:
     return alt.Axis(labelExpr=f'"{before}" + {number} + {json.dumps(after)}', tickCount=4)
 
 
+def _read_amount(amount: float | None) -> Decimal | None:
+    """Return an amount of a chart with the digits that it has as a float; None of usage without a price."""
+    return None if amount is None else Decimal(str(amount))
+
+
+def _read_clocks(span: Span) -> tuple[datetime, datetime]:
+    return span.start.replace(tzinfo=None), span.end.replace(tzinfo=None)
+
+
+def _read_start(seconds: int) -> datetime:
+    """Return the time on the clocks of UTC, as the axis of a chart has it."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
 def _format_start(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%-d %b %Y, %H:%M:%S}"
+    return f"{_read_start(seconds):%-d %b %Y, %H:%M:%S}"

@@ -1,5 +1,6 @@
 """Queries of the page Budgets: grants and budgets with what their limits hold now, refusals, crossings."""
 
+import time
 from typing import Any, NamedTuple
 
 from dashboards.components.links import BudgetIdentity
@@ -79,7 +80,7 @@ _HOLDERS = f"""
     left join (
         select organization, grant_name, count() as refusals
         from analytics.fct_refusals
-        where accepted_at >= now() - toIntervalHour({{hours:UInt16}}) and grant_name != ''
+        where accepted_at >= fromUnixTimestamp64Second({{since:Int64}}, 'UTC') and grant_name != ''
         group by organization, grant_name
     ) as refused on refused.organization = grants.organization and refused.grant_name = grants.grant_name
 """
@@ -132,7 +133,7 @@ def list_holders(view: str, hours: int, rows: Slice) -> Listing:
         where is_match and place > {{first:UInt32}} and place <= {{first:UInt32}} + {{size:UInt32}} or first_place = 1
         order by place
     """
-    answer = ask(sql, near=NEAR_LIMIT_PERCENT, hours=hours, **rows.build_parameters())
+    answer = ask(sql, near=NEAR_LIMIT_PERCENT, since=_find_start_s(hours), **rows.build_parameters())
     if not answer:
         return Listing([], 0, {})
     totals_row = {name: answer[0][f"total_{name}"] for name in _TOTALS}
@@ -173,9 +174,9 @@ def list_refusals(hours: int, rows: Slice, grant: tuple[str, str] | None = None)
     parameters = dict(zip(("organization", "grant"), grant, strict=True)) if grant else {}
     return ask(
         "select *, count() over () as number from analytics.fct_refusals where"
-        f" accepted_at >= now() - toIntervalHour({{hours:UInt16}}) and {condition}{build_search(searched)}"
+        f" accepted_at >= fromUnixTimestamp64Second({{since:Int64}}, 'UTC') and {condition}{build_search(searched)}"
         f" order by accepted_at desc, log_offset desc, seq desc {build_limit()}",
-        hours=hours, **parameters, **rows.build_parameters(),
+        since=_find_start_s(hours), **parameters, **rows.build_parameters(),
     )  # fmt: skip
 
 
@@ -211,6 +212,11 @@ def list_crossings(rows: Slice, budget: BudgetIdentity | None = None) -> list[Ro
         f" order by window_ends_at desc, log_offset desc, seq desc {build_limit()}"
     )
     return ask(sql, **rows.build_parameters(), **(budget._asdict() if budget else {}))
+
+
+def _find_start_s(hours: int) -> int:
+    """Return the beginning of a period that ends now, on a whole minute, so that an answer holds within it."""
+    return int(time.time()) // 60 * 60 - hours * 3600
 
 
 def _read_limits(row: Row) -> Row:

@@ -12,6 +12,7 @@ from dashboards.components.links import link_session
 from dashboards.pages.runaways import queries
 from dashboards.pages.runaways import tables as runs
 from dashboards.periods import format_duration
+from dashboards.slices import Slice
 from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page
 from ledger.detectors import spell_detector
@@ -30,24 +31,21 @@ def page() -> None:
 
 
 def _show_runaways() -> None:
-    totals = queries.count_alerts()
-    if not totals:
+    active, resolved = (pager.read_slice(key, MAX_ALERTS) for key in ("active", "resolved"))
+    agents = pager.read_slice("agents")
+    listing = queries.read_listing(active, resolved, agents)
+    if not listing.totals:
         _show_no_runaways()
         return
-    _show_headline(totals)
-    for title, is_active, empty_text in (
-        ("Active", True, "No active runaways."),
-        ("Resolved", False, "No resolved runaways."),
-    ):
-        _show_alerts(title, is_active, empty_text)
-    _show_agents()
+    _show_headline(listing.totals)
+    _show_alerts("Active", listing.alerts[True], active, "No active runaways.")
+    _show_alerts("Resolved", listing.alerts[False], resolved, "No resolved runaways.")
+    _show_agents(listing.agents, agents)
     draw_live_line()
 
 
-def _show_alerts(title: str, is_active: bool, empty_text: str) -> None:
+def _show_alerts(title: str, rows: list[Row], selection: Slice, empty_text: str) -> None:
     key = title.lower()
-    selection = pager.read_slice(key, MAX_ALERTS)
-    rows = queries.list_alerts(is_active, selection)
     total = int(rows[0]["number"]) if rows else 0
     pager.draw_title(title, key, f"Search {key} runaways", selection, total, key)
     if rows:
@@ -57,16 +55,14 @@ def _show_alerts(title: str, is_active: bool, empty_text: str) -> None:
     pager.draw_pages(key, selection, total)
 
 
-def _show_agents() -> None:
-    selection = pager.read_slice("agents")
-    rows = queries.list_agents(selection)
+def _show_agents(rows: list[Row], selection: Slice) -> None:
     total = int(rows[0]["number"]) if rows else 0
     pager.draw_title("By agent", "agents", "Search agents", selection, total, "agents")
     runs.draw_agents(rows)
     pager.draw_pages("agents", selection, total)
 
 
-def _show_headline(totals: dict[bool, Row]) -> None:
+def _show_headline(totals: Mapping[bool, Row]) -> None:
     with st.container(horizontal=True, key="headline"):
         for is_active, label, cost_label in ((True, "Active", "Cost so far"), (False, "Resolved", "Cost of resolved")):
             row = totals.get(is_active)

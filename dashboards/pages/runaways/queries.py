@@ -1,39 +1,88 @@
 """Queries of the page Runaways: sessions that repeat a call, and the calls of one."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from dashboards.slices import Slice, build_limit, build_search
 from dashboards.sources.warehouse import Row, ask
 
-_TOTALS = (
-    "select grouping(is_open) = 0 as is_total, is_open, agent, team, count() as alerts, sum(is_open) as going_on,"
-    " sum(calls) as calls, max(last_at) as last_at, sumMap(spent) as spent,"
-    " count() over (partition by is_total) as number"
-    " from analytics.fct_runaways group by grouping sets ((is_open), (agent, team))"
-    f" having is_total or {build_search(('agent', 'team'))} order by alerts desc, agent, team"
-    " limit {first:UInt32}, {size:UInt32} by is_total"
-)
-"""The alerts by state and by agent, in one query."""
-
-
-def count_alerts() -> dict[bool, Row]:
-    """Count active (True) and resolved alerts, with the list cost of their runs by currency."""
-    rows = ask(_TOTALS, **Slice(size=2).build_parameters())
-    return {bool(row["is_open"]): row for row in rows if row["is_total"]}
-
-
-def list_agents(rows: Slice) -> list[Row]:
-    """List the agents with the most alerts, with the list cost of their runs by currency; ``number`` in each row counts
-    all that match."""
-    return [row for row in ask(_TOTALS, **rows.build_parameters()) if not row["is_total"]]
-
-
-def list_alerts(is_active: bool, rows: Slice) -> list[Row]:
-    """List active or resolved alerts, the newest latest call first; ``number`` in each row counts all that match."""
-    sql = (
-        "select *, count() over () as number from analytics.fct_runaways where is_open = {is_active:Bool}"
-        f" and {build_search(('agent', 'team', 'tool', 'session', 'alert_id'))}"
-        f" order by last_at desc, alert_id {build_limit()}"
+_ALERTS_MATCH = ("agent", "team", "tool", "session", "alert_id")
+_LISTING = f"""
+    select
+        *,
+        is_agent and is_agent_match as is_agent_row,
+        row_number() over (partition by is_agent_row order by agent_alerts desc, agent, team) as agent_place,
+        sum(is_agent_row) over () as agent_number
+    from (
+        select
+            *,
+            row_number() over (partition by is_open order by alert_id) = 1 as is_state,
+            count() over (partition by is_open) as state_alerts,
+            sumMap(spent) over (partition by is_open) as state_spent,
+            if(
+                is_open, {build_search(_ALERTS_MATCH, "active_")}, {build_search(_ALERTS_MATCH, "resolved_")}
+            ) as is_match,
+            sum(is_match) over (partition by is_open) as number,
+            row_number() over (partition by is_open, is_match order by last_at desc, alert_id) as place,
+            {build_search(("agent", "team"), "agents_")} as is_agent_match,
+            row_number() over (partition by agent, team order by alert_id) = 1 as is_agent,
+            count() over (partition by agent, team) as agent_alerts,
+            sum(is_open) over (partition by agent, team) as agent_going_on,
+            sum(calls) over (partition by agent, team) as agent_calls,
+            max(last_at) over (partition by agent, team) as agent_last_at,
+            sumMap(spent) over (partition by agent, team) as agent_spent
+        from analytics.fct_runaways
     )
-    return ask(sql, is_active=is_active, **rows.build_parameters())
+    where true
+    qualify is_state
+        or (is_match and is_open and place > {{active_first:UInt32}}
+            and place <= {{active_first:UInt32}} + {{active_size:UInt32}})
+        or (is_match and not is_open and place > {{resolved_first:UInt32}}
+            and place <= {{resolved_first:UInt32}} + {{resolved_size:UInt32}})
+        or (is_agent_row and agent_place > {{agents_first:UInt32}}
+            and agent_place <= {{agents_first:UInt32}} + {{agents_size:UInt32}})
+    order by is_open desc, place
+"""
+"""The alerts by state and by agent, and the rows of three tables, in one query, since runs take long to sum."""
+
+
+class Listing(NamedTuple):
+    """What the page lists: the alerts by state, active (True) and resolved, with the list cost of their runs by
+    currency; those of each state that match its search, the newest latest call first; and the agents with the most
+    alerts. ``number`` in each row counts all that match."""
+
+    totals: Mapping[bool, Row]
+    alerts: Mapping[bool, list[Row]]
+    agents: list[Row]
+
+
+def read_listing(active: Slice, resolved: Slice, agents: Slice) -> Listing:
+    """Read what the page lists; nothing where there is no alert."""
+    rows = ask(
+        _LISTING,
+        **active.build_parameters("active_"),
+        **resolved.build_parameters("resolved_"),
+        **agents.build_parameters("agents_"),
+    )
+    names = ("alerts", "going_on", "calls", "last_at", "spent", "number")
+    agent_rows = [row for row in rows if row["is_agent_row"] and agents.first < row["agent_place"] <= agents.last]
+    return Listing(
+        {
+            bool(row["is_open"]): {"alerts": row["state_alerts"], "spent": row["state_spent"]}
+            for row in rows
+            if row["is_state"]
+        },
+        {True: _select_alerts(rows, True, active), False: _select_alerts(rows, False, resolved)},
+        [
+            {"agent": row["agent"], "team": row["team"], **{name: row[f"agent_{name}"] for name in names}}
+            for row in sorted(agent_rows, key=lambda row: row["agent_place"])
+        ],
+    )
+
+
+def _select_alerts(rows: list[Row], is_open: bool, selection: Slice) -> list[Row]:
+    matches = [row for row in rows if bool(row["is_open"]) is is_open and row["is_match"]]
+    return [row for row in matches if selection.first < row["place"] <= selection.last]
 
 
 def find_alert(alert: str) -> Row | None:
