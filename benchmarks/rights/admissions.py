@@ -1,16 +1,19 @@
 """Admissions through the log, from leases of the HTTP API, and from a lease in the SDK.
 
-``python -m benchmarks.rights.admissions [ASKS]``. An API and a worker of the folds, each a process of its own, on the
-embedded log. In turns, by 1, 10 and 100 callers: requests to ``/healthz``, which does nothing, asks that the API
-answers from a lease, and asks through the log (their reservation outlasts any lease of the API). Then callers that
-ask all at once for more than a limit has, against one grant and against a tree three deep; and what holders of leases
-keep idle.
+``python -m benchmarks.rights.admissions [--kafka] [--rate A_SECOND] [ASKS]``. An API and a worker of the folds, each a
+process of its own, on the embedded log or, with ``--kafka``, on the home's own broker. First asks through the log that
+arrive one by one at a quarter, half and all of the rate, whether or not those before are answered, for 10 s each; with
+``--kafka`` nothing else. In turns, by 1, 10 and 100 callers: requests to ``/healthz``, which does nothing, asks that
+the API answers from a lease, and asks through the log (their reservation outlasts any lease of the API). Then callers
+that ask all at once for more than a limit has, against one grant and against a tree three deep; and what holders of
+leases keep idle.
 """
 
+import argparse
 import http.client
 import json
+import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.harness.open_loop import Load, offer
 from ledger.home.presence import find_presence
 from ledger.home.tokens import create_token
 from ledger.settings import Settings
@@ -29,20 +33,26 @@ from tally.processes.service import API, STREAMS
 from tally.session import opened
 from tallystick import Client
 
+RATE_PARTS, LOAD_S, CONNECTIONS = (0.25, 0.5, 1), 10, 64
 ROUNDS, CALLERS = 5, (1, 10, 100)
 CROWDS, MAX_CONNECTIONS = (1, 10, 100, 1_000), 250
 """Callers that ask at once, and their connections: beyond these a request asks for several callers."""
 HOLDERS, HELD_CALLS = (2, 10, 100), 1_000_000
 CALL = {"provider": "openai", "model": "gpt-4o", "input_tokens": 900, "max_tokens": 500}
 ASK = json.dumps(CALL | {"team": "search"})
-LOGGED_ASK = json.dumps(CALL | {"team": "logged", "ttl_s": 901})
+LOGGED_ASK = json.dumps(CALL | {"team": "logged", "ttl_s": 1_000})
 
 
-def main(asks: int = 1_000) -> None:
-    with _serving() as server:
+def main(asks: int, per_second: float, kafka: bool) -> None:
+    with serving(kafka) as server:
         limits = [{"meter": meter, "amount": 10**12, "window": {"rolling_s": 3600}} for meter in ("tokens", "calls")]
         server.give("search", limits)
         server.give("logged", limits)
+        server.ask(LOGGED_ASK, 100)
+        for part in RATE_PARTS:
+            _offer(server, part * per_second)
+        if kafka:
+            return
         server.ask(ASK, 100)
         for callers in CALLERS:
             _compare(server, asks // ROUNDS, callers)
@@ -54,7 +64,19 @@ def main(asks: int = 1_000) -> None:
             _hold(server, holders)
 
 
-def _compare(server: "_Server", asks: int, callers: int) -> None:
+def _offer(server: "Server", per_second: float) -> None:
+    """Offer asks through the log at a rate."""
+    latencies = offer(Load(server.url, server.headers, "/v1/admissions", [LOGGED_ASK], per_second, LOAD_S, CONNECTIONS))
+    print(
+        f"{per_second:6,.0f} asks/s arrive through the log: p50 {latencies.quantile(50) * 1000:7.1f} ms  "
+        f"p99 {latencies.quantile(99) * 1000:7.1f} ms; answered {latencies.answered_per_s:,.0f}/s "
+        f"{latencies.statuses}; an arrival was noticed {latencies.lag_p99_s * 1000:.1f} ms late at p99; "
+        f"load {os.getloadavg()[0]:.0f}",
+        flush=True,
+    )
+
+
+def _compare(server: "Server", asks: int, callers: int) -> None:
     works: dict[str, Callable[[int], list[float]]] = {
         "empty endpoint": server.ping,
         "from a lease": lambda count: server.ask(ASK, count),
@@ -77,7 +99,7 @@ def _compare(server: "_Server", asks: int, callers: int) -> None:
     print(f"  answered from a lease: {server.leased_share:.0%} of the asks that can be")
 
 
-def _measure_sdk(server: "_Server", asks: int) -> None:
+def _measure_sdk(server: "Server", asks: int) -> None:
     with tempfile.TemporaryDirectory() as spool:
         client = Client(server.url, server.bearer, source="benchmark", spool=spool)
         durations = []
@@ -94,7 +116,7 @@ def _measure_sdk(server: "_Server", asks: int) -> None:
     print(f"a lease in the SDK: p50 {values[49] * 1e6:.1f} µs, p99 {values[98] * 1e6:.1f} µs of {asks:,} admissions")
 
 
-def _crowd(server: "_Server", name: str, depth: int, callers: int) -> None:
+def _crowd(server: "Server", name: str, depth: int, callers: int) -> None:
     """Have each caller ask for a call four times at once, on a limit of three for each."""
     limit = 3 * callers
     server.give(name, [{"meter": "calls", "amount": limit}], depth)
@@ -119,7 +141,7 @@ def _crowd(server: "_Server", name: str, depth: int, callers: int) -> None:
     )
 
 
-def _hold(server: "_Server", holders: int) -> None:
+def _hold(server: "Server", holders: int) -> None:
     """Have holders lease, all that they can get, and twice what they use while a lease lasts: together a hundredth."""
     shares = []
     for name, calls in (("all", HELD_CALLS), ("use", 2 * HELD_CALLS // 100 // holders)):
@@ -135,19 +157,19 @@ def _hold(server: "_Server", holders: int) -> None:
 
 
 @contextmanager
-def _serving() -> Iterator["_Server"]:
+def serving(kafka: bool = False) -> Iterator["Server"]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder), api_port=0)
+        settings = Settings(home=Path(folder), log="kafka://" if kafka else None, api_port=0)
         with opened(settings, new=True), using(settings, STREAMS), using(settings, API):
             api = find_presence(settings.home, API.name)
             assert api
-            yield _Server(api["url"], create_token(settings.home, ["acme"], ["write", "admin"])[1])
+            yield Server(settings, api["url"], create_token(settings.home, ["acme"], ["write", "admin"])[1])
 
 
-class _Server:
-    def __init__(self, url: str, bearer: str) -> None:
-        self.url, self.bearer = url, bearer
-        self._headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+class Server:
+    def __init__(self, settings: Settings, url: str, bearer: str) -> None:
+        self.settings, self.url, self.bearer = settings, url, bearer
+        self.headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         self._asks = self._leased = 0
 
     @property
@@ -190,15 +212,20 @@ class _Server:
         answers: list[tuple[float, Any]] = []
         for _ in range(count):
             start_s = time.perf_counter()
-            connection.request(method, path, body, self._headers)
+            connection.request(method, path, body, self.headers)
             response = connection.getresponse()
             content = response.read()
             answers.append((time.perf_counter() - start_s, json.loads(content) if body else None))
-            if response.status not in (200, HTTPStatus.TOO_MANY_REQUESTS):
+            if response.status not in (200, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.FORBIDDEN):
                 raise RuntimeError(f"the HTTP API answered {response.status}: {content[:500]!r}")
         connection.close()
         return answers
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("asks", nargs="?", type=int, default=1_000)
+    parser.add_argument("--kafka", action="store_true")
+    parser.add_argument("--rate", type=float, default=1_000, metavar="A_SECOND")
+    arguments = parser.parse_args()
+    main(arguments.asks, arguments.rate, arguments.kafka)

@@ -16,6 +16,7 @@ from ingest.intake.limits import MAX_LINE_BYTES
 from ingest.intake.privacy import Removed
 from ingest.intake.rejection import Rejection, make_skeleton
 from ledger.home.tokens import Role, Token
+from ledger.log import Draft, Position
 
 T = TypeVar("T")
 
@@ -76,6 +77,23 @@ def accept_built(
     return append_attempts(appender, home, token.id, organization, attempts, kinds)
 
 
+def try_event(appender: Appender, home: Path, token: Token, organization: str, raw: bytes) -> Attempt:
+    """Accept or reject a single event, in turns with other requests."""
+    intake = _open_intake(home, organization, list_kinds(token))
+    with _parse_turns.turn():
+        return Attempt(raw, _accept_event(appender, intake, organization, raw))
+
+
+def make_draft(organization: str, principal: str, line: bytes) -> Draft:
+    """Make the record of an accepted event."""
+    return Envelope(organization, CHANNEL, principal).make_draft(line)
+
+
+def describe_position(position: Position) -> dict[str, int]:
+    """Describe the position of an accepted event."""
+    return {"partition": position.partition, "offset": position.offset, "event_index": position.event_index}
+
+
 def try_built(
     home: Path, organization: str, events: Iterable[dict[str, Any] | Rejection], kinds: tuple[str, ...]
 ) -> Iterator[Attempt]:
@@ -103,7 +121,7 @@ def _append(appender: Appender, intake: Intake, envelope: Envelope, attempts: It
         record = batch.append()
         for index, result_index in enumerate(pending):
             assert record is not None
-            results[result_index] = {"partition": record.partition, "offset": record.offset, "event_index": index}
+            results[result_index] = describe_position(Position(record.partition, record.offset, index))
         pending.clear()
 
     for raw_event, outcome in attempts:

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,12 +21,23 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ingest.api import admissions, authorize, body, leases, metrics, traces, usage
-from ingest.api.accept_events import Answer, Attempt, accept_built, accept_events, append_attempts, try_built
+from ingest.api.accept_events import (
+    Answer,
+    Attempt,
+    accept_built,
+    accept_events,
+    append_attempts,
+    describe_position,
+    list_kinds,
+    make_draft,
+    try_built,
+    try_event,
+)
 from ingest.api.access import Access, get_header
 from ingest.api.decisions import stream
 from ingest.api.decisions.feed import Feed
 from ingest.api.event_headers import EventHeaders, read_event_headers
-from ingest.api.group_commit import Appender
+from ingest.api.group_commit import Appender, Gatherer, Prepared
 from ingest.api.openapi import describe_api
 from ingest.api.outcomes import read_outcomes
 from ingest.api.problem import Problem, render_problem
@@ -55,6 +66,8 @@ BODY_TIMEOUT_S = 30
 """The time within which a body must arrive."""
 BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
 """A body may take the grace, and longer only while its bytes arrive at this rate."""
+MAX_SMALL_BYTES = 16 << 10
+"""A single event up to this size is parsed and appended together with others."""
 READY_TIMEOUT_S = 3
 RETRY_DELAY_S = 1
 
@@ -77,6 +90,14 @@ class Submission(NamedTuple):
     def unpack(self) -> bytes:
         return body.unpack(self.packed, self.coding)
 
+    def is_small(self) -> bool:
+        """Tell whether it is one event, so small that parsing it delays nobody."""
+        return (
+            self.coding == "identity"
+            and len(self.packed) <= MAX_SMALL_BYTES
+            and body.is_single(self.packed, self.content_type)
+        )
+
 
 class Api:
     """The application over one log and the tokens of one home. ``reader`` is the same log, opened once more: a read on
@@ -85,9 +106,10 @@ class Api:
     def __init__(self, settings: Settings, log: Log, reader: Log) -> None:
         self._home = settings.home
         self._appender = Appender(log)
+        self._gatherer = Gatherer(self._appender)
         self._reader = reader
         self._reader_lock = threading.Lock()
-        self._replies = Replies(lambda: open_log(settings))
+        self._replies = Replies(lambda: open_log(settings), is_woken=settings.log is None)
         self._leases = Holder(self._append_leases, self._replies.wait_for)
         self.feed = Feed(lambda: open_log(settings), is_woken=settings.log is None)
         self._threads = anyio.CapacityLimiter(MAX_THREADS)
@@ -127,6 +149,11 @@ class Api:
         app.router.redirect_slashes = False  # a redirect would name the host that the request names
         return app
 
+    def wake(self) -> None:
+        """Look at the log at once: something was derived."""
+        self.feed.wake()
+        self._replies.wake()
+
     def close(self) -> None:
         self._leases.close()
         self._replies.close()
@@ -149,7 +176,7 @@ class Api:
         return respond
 
     async def _post_events(self, request: Request) -> Response:
-        return await self._post(request, body.EVENTS, ("write", "admin"), self._accept_events)
+        return await self._post(request, body.EVENTS, ("write", "admin"), self._accept_events, self._prepare_event)
 
     async def _post_usage(self, request: Request) -> Response:
         usage.check_form(request.path_params["form"])
@@ -159,7 +186,7 @@ class Api:
         return await self._post(request, traces.KINDS, ("write",), self._accept_traces)
 
     async def _post_admissions(self, request: Request) -> Response:
-        pending = await self._post(request, admissions.KINDS, ("write",), self._append_asks)
+        pending = await self._post(request, admissions.KINDS, ("write",), self._append_asks, self._prepare_ask)
         answers = await self._answer_asks(pending)
         return admissions.render_answers(answers, is_single=pending.is_single)
 
@@ -202,14 +229,17 @@ class Api:
         token, organization = self._authorize(request, ("write",))
         refusal_status = authorize.read_refusal_status(request.headers)
         asks = authorize.read_ask(request.headers)
-        pending = await self._run_in_thread(token, functools.partial(self._append, token, organization, asks))
+        pending = await self._gatherer.work(
+            token.id, functools.partial(self._prepare_single_ask, token, organization, asks)
+        )
         (answer,) = await self._answer_asks(pending)
         return authorize.render_answer(answer, refusal_status)
 
     async def _post(
-        self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T]
-    ) -> T:
-        """Receive a body and accept what it holds, in a thread."""
+        self, request: Request, kinds: body.Kinds, roles: tuple[Role, ...], accept: Callable[[Submission], T],
+        prepare: Callable[[Submission], Prepared] | None = None,
+    ) -> T:  # fmt: skip
+        """Receive a body and accept what it holds, in a thread; gather a small one that ``prepare`` takes."""
         token, organization = self._authorize(request, roles)
         content_type = get_header(request, "content-type") or ""
         coding = get_header(request, "content-encoding", separator=", ")
@@ -220,6 +250,9 @@ class Api:
             await self._receive_body(request, token, received)
             packed = bytes(received)
             submission = Submission(token, organization, packed, content_type, coding, headers, request.path_params)
+            if prepare is not None and submission.is_small():
+                gathered: T = await self._gatherer.work(token.id, functools.partial(prepare, submission))
+                return gathered
             return await self._run_in_thread(token, functools.partial(accept, submission))
         finally:
             self._room.give_back(token.id, len(received))
@@ -236,6 +269,26 @@ class Api:
             lambda: accept_events(self._appender, self._home, submission.token, submission.organization, events.raw)
         )
         return _render_answer(answer, is_single=events.single)
+
+    def _prepare_event(self, submission: Submission) -> Prepared:
+        """Prepare a single event. A rejected one is appended as such at once."""
+        token, organization, start_s = submission.token, submission.organization, time.perf_counter()
+        events = body.split_events(submission.packed, submission.content_type)
+        attempt = try_event(self._appender, self._home, token, organization, *events.raw)
+        outcome, kinds = attempt.outcome, list_kinds(token)
+        if isinstance(outcome, Rejection):
+            answer = self._measure(
+                lambda: append_attempts(self._appender, self._home, token.id, organization, [attempt], kinds)
+            )
+            return Prepared(None, lambda _: _render_answer(answer, is_single=True))
+        removed = outcome.removed
+
+        def conclude(position: Position | None) -> Response:
+            assert position is not None
+            self._counts.count_events(1, 0, time.perf_counter() - start_s)
+            return _render_answer(Answer([describe_position(position)], 0, removed), is_single=True)
+
+        return Prepared(make_draft(organization, token.id, outcome.line), conclude)
 
     def _accept_usage(self, submission: Submission) -> Response:
         form = submission.path_params["form"]
@@ -261,11 +314,43 @@ class Api:
         asks = admissions.read_asks(submission.unpack(), submission.content_type)
         return self._append(submission.token, submission.organization, asks)
 
+    def _prepare_ask(self, submission: Submission) -> Prepared:
+        asks = admissions.read_asks(submission.packed, submission.content_type)
+        return self._prepare_single_ask(submission.token, submission.organization, asks)
+
+    def _prepare_single_ask(self, token: Token, organization: str, asks: admissions.Asks) -> Prepared:
+        """Answer an ask from a lease where that can be, or prepare its event. A rejected one is appended at once."""
+        start_s = time.perf_counter()
+        judged = self._try_leases(organization, asks)
+        (attempt,), (result,) = judged
+        if isinstance(result, Admitted | Conflict) or isinstance(attempt.outcome, Rejection):
+            pending = self._append_judged(token, organization, asks, *judged)
+            return Prepared(None, lambda _: pending)
+        (ask,) = asks.items
+        logged_ask = admissions.LoggedAsk(organization, token.id, result)
+
+        def conclude(position: Position | None) -> admissions.Pending:
+            assert position is not None
+            self._counts.count_events(1, 0, time.perf_counter() - start_s)
+            results = [describe_position(position)]
+            return admissions.Pending([admissions.read_id(ask)], results, {position: logged_ask}, asks.is_single)
+
+        return Prepared(make_draft(organization, token.id, attempt.outcome.line), conclude)
+
     def _append(self, token: Token, organization: str, asks: admissions.Asks) -> admissions.Pending:
         """Answer asks from leases where that can be, and append the others."""
+        return self._append_judged(token, organization, asks, *self._try_leases(organization, asks))
+
+    def _try_leases(self, organization: str, asks: admissions.Asks) -> tuple[list[Attempt], list[Any]]:
+        """Accept or reject asks, and answer from leases those that can be; the others' results are their fields."""
         events = admissions.build_request_events(asks, datetime.now(UTC))
         attempts = list(try_built(self._home, organization, events, REQUEST_KINDS))
-        results: list[Any] = [self._try_lease(organization, attempt) for attempt in attempts]
+        return attempts, [self._try_lease(organization, attempt) for attempt in attempts]
+
+    def _append_judged(
+        self, token: Token, organization: str, asks: admissions.Asks, attempts: Sequence[Attempt], results: list[Any]
+    ) -> admissions.Pending:
+        """Append the asks that no lease answered, and those that were rejected."""
         numbers = [number for number, result in enumerate(results) if not isinstance(result, Admitted | Conflict)]
         asks_by_position = dict[Position, admissions.LoggedAsk]()
         if numbers:

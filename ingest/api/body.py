@@ -99,10 +99,15 @@ def unpack(body: bytes, coding: str) -> bytes:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not {coding}, or is incomplete: {error}") from None
 
 
+def is_single(body: bytes, content_type: str) -> bool:
+    """Tell whether a body is one event."""
+    return media_type(content_type) in SINGLE and not body.lstrip().startswith(b"[")
+
+
 def split_events(body: bytes, content_type: str) -> Events:
     """Split a body into events. Problem where it is no batch, or has too many events."""
     kind, body = media_type(content_type), repair_surrogates(body)
-    if kind in SINGLE and not body.lstrip().startswith(b"["):
+    if is_single(body, content_type):
         events = Events([body], True)
     elif kind in LINES:
         events = Events([line for line in body.split(b"\n") if line.strip()], False)

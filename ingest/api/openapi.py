@@ -303,7 +303,8 @@ def _describe_outcomes() -> dict[str, Any]:
     ]
     return {
         "summary": "Outcomes of the events of one record: counted, duplicate, conflict, quarantined or held; of "
-        "decisions also whether they apply (`controls`)",
+        "decisions also whether they apply (`controls`). A record may hold other events of the same token: "
+        "`event_index` of the answer names yours",
         "parameters": [*path, _ORGANIZATION],
         "responses": _describe_responses(None, {400, 401, 403, 404, 503}),
     }

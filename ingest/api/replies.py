@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import anyio
@@ -13,7 +14,8 @@ from ledger.log.topics import DECISIONS, ENTRIES, EVENTS, Topic
 from ledger.outcomes import CONFLICT, COUNTED, DUPLICATE, OUTCOMES
 
 MIN_POLL_DELAY_S, MAX_POLL_DELAY_S = 0.001, 0.02
-"""Delays between reads while a request waits: doubled from the first on while nothing comes, up to the second."""
+"""Delays between reads while a request waits: doubled from the first on while nothing comes, up to the second. Where
+new decisions wake the reader, the second alone."""
 REPLIES = frozenset(("admission.decided", "admission.released", "lease.granted", "lease.refused", "lease.returned"))
 
 
@@ -27,10 +29,13 @@ class Reply(NamedTuple):
 
 
 class Replies:
-    """Waits for replies by the positions of requests. ``open_log`` opens a log of its own, with the first who waits."""
+    """Waits for replies by the positions of requests. ``open_log`` opens a log of its own, with the first who waits;
+    ``is_woken`` where ``wake`` is called for new decisions."""
 
-    def __init__(self, open_log: Callable[[], Log]) -> None:
+    def __init__(self, open_log: Callable[[], Log], *, is_woken: bool = False) -> None:
         self._open_log = open_log
+        self._min_delay_s = MAX_POLL_DELAY_S if is_woken else MIN_POLL_DELAY_S
+        self._wake = asyncio.Event()
         self._log: Log | None = None
         self._waiting: dict[Position, asyncio.Future[Reply]] = {}
         self._next: dict[int, int] = {}
@@ -58,6 +63,10 @@ class Replies:
             raise errors[0]
         return {position: future.result() for position, future in answered.items()}
 
+    def wake(self) -> None:
+        """Look at the log at once: something was derived."""
+        self._wake.set()
+
     def close(self) -> None:
         if self._log is not None:
             self._log.close()
@@ -65,14 +74,17 @@ class Replies:
     async def _follow(self) -> None:
         """Read what the folds derive as long as anybody waits."""
         try:
-            delay_s = MIN_POLL_DELAY_S
+            delay_s = self._min_delay_s
             while self._waiting:
+                self._wake.clear()
                 replies = await anyio.to_thread.run_sync(self._read_replies, list(self._waiting))
                 for position, reply in replies.items():
                     if (future := self._waiting.pop(position, None)) is not None:
                         future.set_result(reply)
-                await asyncio.sleep(delay_s)
-                delay_s = MIN_POLL_DELAY_S if replies else min(2 * delay_s, MAX_POLL_DELAY_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._wake.wait()
+                delay_s = self._min_delay_s if replies else min(2 * delay_s, MAX_POLL_DELAY_S)
         except Exception as error:  # noqa: BLE001  (raised for each who waits)
             waiting, self._waiting = self._waiting, {}
             for future in waiting.values():

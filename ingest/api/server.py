@@ -80,7 +80,7 @@ def _woken(api: Api, sleeper: Sleeper) -> Iterator[None]:
 
     def wake() -> None:
         sleeper.clear()
-        api.feed.wake()
+        api.wake()
 
     loop = asyncio.get_running_loop()
     loop.add_reader(sleeper.fileno(), wake)

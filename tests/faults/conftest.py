@@ -44,11 +44,11 @@ MountDisk = Callable[[Path, str], Disk]
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
     """Starts a house; a keyword says at which point a part dies the first time: ``sink="sink.after_insert:1"``. With
-    ``log`` it is on Kafka, with so many ``workers``."""
+    ``log`` it is on Kafka, with so many ``workers``; with ``has_api`` it answers over HTTP."""
     houses: list[House] = []
 
-    def start(log: str | None = None, workers: int = 1, **faults: str) -> House:
-        houses.append(House(tmp_path / "home", faults, log, workers))
+    def start(log: str | None = None, workers: int = 1, has_api: bool = False, **faults: str) -> House:
+        houses.append(House(tmp_path / "home", faults, log, workers, has_api=has_api))
         houses[-1].start()
         return houses[-1]
 

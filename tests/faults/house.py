@@ -22,8 +22,10 @@ from tests.tally.conftest import COMMAND, ROOT, home_environment, invoke
 from warehouse.client import WarehouseAway, connect
 from warehouse.sink import read_stored_offsets
 
-WAREHOUSE, STREAMS, SINK = "warehouse serve", "streams worker", "warehouse sink"
+WAREHOUSE, STREAMS, SINK, API = "warehouse serve", "streams worker", "warehouse sink", "api serve"
 PATIENCE_S = 300
+ENDS = (0, 128 + signal.SIGTERM)
+"""Codes of parts that were asked to end: uvicorn raises the signal again once all is closed."""
 MEANWHILE = ("has stopped: run this command again", "already runs in another process", "at kafka://")
 """What an import says whose worker died, whose own came beside ours, or whose cluster does not answer."""
 Process = subprocess.Popen[str]
@@ -39,14 +41,16 @@ class House:
         log: str | None = None,
         workers: int = 1,
         warehouse: str | None = None,
+        has_api: bool = False,
     ) -> None:
         """``faults`` says at which passing of a named point a part dies, the first time it runs; of several, one a run.
         On Kafka (``log`` is its URL) several workers fold. ``warehouse`` is the URL of a server that is not the house's
-        own."""
+        own. With ``has_api`` it answers over HTTP."""
         self.settings = Settings(home=home, log=log, warehouse=warehouse)
         self.folds = ["streams", *(f"streams-{number}" for number in range(2, workers + 1))]
         own_services = {} if warehouse else {"warehouse": WAREHOUSE}
         self._services = {**own_services, **dict.fromkeys(self.folds, STREAMS), "sink": SINK}
+        self._services |= {"api": API} if has_api else {}
         self._faults = {name: points.split() for name, points in (faults or {}).items()}
         self.running: dict[str, Process] = {}
         self._other_processes: list[Process] = []
@@ -134,7 +138,7 @@ class House:
             part = self.running.pop(name)
             part.terminate()
             code = part.wait(timeout=PATIENCE_S)
-            assert code == 0, f"{name} ended with {code}: {self.output_of(name)}"
+            assert code in ENDS, f"{name} ended with {code}: {self.output_of(name)}"
 
     def kill(self) -> None:
         for part in (*self.running.values(), *self._other_processes):
