@@ -292,6 +292,7 @@ class Story:
             fields["model"] = "m1"
         elif kind < 0.1:
             fields |= {"tokens": None, "usage_source": "missing", "max_tokens": 100_000}
+            fields |= self.draw.choice(({}, {"payer": "customer"}))
         elif kind < 0.15:
             fields |= {"payer": "customer"}
         elif kind < 0.2:

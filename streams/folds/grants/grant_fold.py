@@ -190,7 +190,10 @@ def read_amounts(event: Event, entry: Entry) -> Amounts:
         tokens = max(counted_tokens, unpriced.tokens) or None  # of a call without any usage they are not known
     bound = None if unpriced is None else unpriced.greatest_cost
     calls = call.dimensions.calls or 1
-    return Amounts(entry.billed_cost, entry.list_cost, entry.currency, tokens, calls, bound, unpriced is not None)
+    return Amounts(
+        entry.billed_cost, entry.list_cost, entry.currency, tokens, calls, bound, unpriced is not None,
+        call.dimensions.payer == "customer",
+    )  # fmt: skip
 
 
 def _tell_changed_limits(event: Event, name: str, state: State, emit: Emit) -> None:
