@@ -482,5 +482,6 @@ class Story:
         return build_event("lease", id, self.now_s, data)
 
     def give_back(self) -> bytes:
-        data = {"action": "return", "lease": self.pick(self.asks), "billed": "0.5", "currency": "USD", "calls": 1}
+        currency = "EUR" if self.draw.random() < 0.2 else "USD"
+        data = {"action": "return", "lease": self.pick(self.asks), "billed": "0.5", "currency": currency, "calls": 1}
         return build_event("lease", self.name(), self.now_s, data)

@@ -76,11 +76,18 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
     )  # fmt: skip
 
 
-def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[str, int]) -> list[Charge]:
-    """Take off what a holder does not use, and return it."""
+def find_return_obstacle(rights: OrganizationRights, name: str, currency: str | None) -> str | None:
+    """Return why nothing of a lease can be taken off; None where it can."""
     lease = rights.leases.get(name)
     if lease is None or lease.is_expired:
-        return []
+        return "no lease"
+    currencies = {charge.limit_key.split("/")[1] for charge in lease.charges if charge.meter in MONEY}
+    return None if currency is None or currencies <= {currency} else "currency"
+
+
+def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[str, int]) -> list[Charge]:
+    """Take off what a holder does not use, and return it."""
+    lease = rights.leases[name]
     return rights.take_from_lease(lease, [unused_amounts.get(charge.meter, 0) for charge in lease.charges])
 
 

@@ -125,13 +125,21 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
 
 
 def return_lease(
-    state: State, organization: str, name: str, unused: Mapping[str, int], now_us: int
-) -> tuple[Charge, ...] | None:
-    """Take back what a holder says that it will not use; the rest settles or expires. None where there is no lease."""
+    state: State,
+    organization: str,
+    name: str,
+    unused: Mapping[str, int],
+    now_us: int,
+    currency: str | None = None,
+) -> tuple[Charge, ...] | str:
+    """Take back what a holder says that it will not use; the rest settles or expires. Return why nothing is taken
+    back: there is no lease, or its money is of another currency."""
     key: Key = (NAME, LEASE, organization, name)
     lease = load_lease(state, key)
     if lease is None or lease.is_expired:
-        return None
+        return "no lease"
+    if currency is not None and any(_read_currency(charge) not in ("", currency) for charge in lease.charges):
+        return "currency"
     charges = tuple(
         charge._replace(amount=min(charge.amount, unused.get(charge.limit_key.partition("/")[0], 0)))
         for charge in lease.charges
@@ -176,6 +184,10 @@ def claim_lease(state: State, organization: str, name: LeasedName) -> Lease | No
 def load_lease(state: State, key: Key) -> Lease | None:
     row = state.get(key)
     return row if row is None or type(row) is Lease else msgspec.convert(row, Lease)
+
+
+def _read_currency(charge: Charge) -> str:
+    return charge.limit_key.split("/")[1]
 
 
 def _lease_key(ask: LeaseAsk) -> Key:

@@ -73,10 +73,13 @@ def answer_lease(event: Event, state: State, documents: Documents, emit: Emit) -
     data = event.data
     amounts = read_lease_amounts(data)
     if data.get("action") == "return":
-        charges = return_lease(state, event.organization, data["lease"], amounts, emit.now_us)
-        returned = [_describe_charge(charge) for charge in charges or ()]
+        charges = return_lease(state, event.organization, data["lease"], amounts, emit.now_us, data.get("currency"))
+        if isinstance(charges, str):
+            _decide(event, "lease.returned", emit, charges, lease=data["lease"], returned=[], reason=charges)
+            return
+        returned = [_describe_charge(charge) for charge in charges]
         _decide(event, "lease.returned", emit, lease=data["lease"], returned=returned)
-        report_charges(event.organization, charges or (), state, emit)
+        report_charges(event.organization, charges, state, emit)
         return
     admits_until_us = emit.now_us + (data.get("ttl_s") or LEASE_TTL_S) * SECOND_US
     settle_s = data.get("settle_s")
