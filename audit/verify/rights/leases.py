@@ -64,7 +64,7 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
         meter = room.limit.meter
         amounts[meter] = min(amounts[meter], _find_slice(room))
         if amounts[meter] < 1:
-            return Refusal(grant.name, "limit", grant.granted_by, limit=room.limit, is_retryable=True)
+            return _refuse(grant, room)
     charges = list(
         dict.fromkeys(Charge(grant.name, room.limit.key, amounts[room.limit.meter]) for grant, room in rooms)
     )
@@ -106,8 +106,16 @@ def _find_refusal(
         if limit.meter in MONEY and limit.currency != ask.currency:
             return Refusal(grant.name, "currency", grant.granted_by, limit=limit)
         if _find_slice(room) < 1:
-            return Refusal(grant.name, "limit", grant.granted_by, limit=limit, is_retryable=True)
+            return _refuse(grant, room)
     return None
+
+
+def _refuse(grant: Grant, room: Room) -> Refusal:
+    limit = room.limit
+    if limit.unknown_usage == "deny" and room.meter.count_unknown(limit):
+        return Refusal(grant.name, "unknown usage", grant.granted_by, limit=limit)
+    left_amount = max(0, room.left_amount)
+    return Refusal(grant.name, "limit", grant.granted_by, limit=limit, left_amount=left_amount, is_retryable=True)
 
 
 def _list_rooms(

@@ -145,8 +145,9 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.grant:
         fields |= {"grant": refusal.grant, "granted_by": refusal.granted_by}
     if refusal.limit is not None:
-        left_amount = write_amount(refusal.limit.key, refusal.left_amount)
-        fields |= {"limit": refusal.limit.key, "left": left_amount, "refill_us": refusal.refill_us}
+        fields |= {"limit": refusal.limit.key, "refill_us": refusal.refill_us}
+        if refusal.left_amount is not None:
+            fields["left"] = write_amount(refusal.limit.key, refusal.left_amount)
         if refusal.kept_amount:
             fields["kept"] = write_amount(refusal.limit.key, refusal.kept_amount)
         if refusal.needed_amount is not None:

@@ -237,7 +237,12 @@ def _find_lease_refusal(
 
 
 def _refuse(grant: Grant, room: Room) -> Refusal:
-    return Refusal(grant.name, "limit", limit_key=room.limit.key, is_retryable=True, granted_by=grant.granted_by)
+    if _has_denied_calls(room):
+        return Refusal(grant.name, "unknown usage", limit_key=room.limit.key, granted_by=grant.granted_by)
+    return Refusal(
+        grant.name, "limit", limit_key=room.limit.key, left=max(0, room.left), is_retryable=True,
+        granted_by=grant.granted_by,
+    )  # fmt: skip
 
 
 def _list_rooms(
@@ -253,6 +258,9 @@ def _list_rooms(
 
 
 def _find_slice(room: Room) -> int:
-    if room.limit.unknown_usage == "deny" and room.meter.unknown_calls:
-        return 0
-    return -(-room.left // SHARE)
+    return 0 if _has_denied_calls(room) else -(-room.left // SHARE)
+
+
+def _has_denied_calls(room: Room) -> bool:
+    """Tell whether the window holds calls of unknown cost, where the limit denies them."""
+    return room.limit.unknown_usage == "deny" and room.meter.unknown_calls > 0

@@ -205,8 +205,9 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.grant:
         content |= {"grant": refusal.grant, "granted_by": refusal.granted_by}
     if refusal.limit_key:
-        left = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
-        content |= {"limit": refusal.limit_key, "left": left, "refill_us": refusal.refill_us}
+        content |= {"limit": refusal.limit_key, "refill_us": refusal.refill_us}
+        if refusal.left is not None:
+            content["left"] = write_amount(refusal.limit_key.partition("/")[0], refusal.left)
         if refusal.kept:
             content["kept"] = write_amount(refusal.limit_key.partition("/")[0], refusal.kept)
     if refusal.needed_amount is not None:

@@ -167,6 +167,7 @@ def test_an_unpriced_call_is_refused_unless_the_policy_counts_tokens_only() -> N
         limits = [limit(1, unknown_usage=policy)]
         (answer,) = list_answers((0, grant("g", "search", limits=limits)), (1, ask("a", model="nobody's")))
         assert answer.get("reason") == expected
+        assert expected is None or "left" not in answer, "it was not asked"
 
 
 def test_a_limit_offers_its_cheaper_model_or_asks_to_wait() -> None:
