@@ -36,6 +36,11 @@ class Limit(msgspec.Struct, frozen=True):
         return max(0, self.floor - self.lend)
 
     @property
+    def told_percents(self) -> list[int]:
+        """List the percents that are told, rising: 100 is always one."""
+        return sorted({*self.thresholds, 100})
+
+    @property
     def key(self) -> str:
         """Return the identity of the limit within its grant."""
         return f"{self.meter}/{self.currency}/{self.window.key}"

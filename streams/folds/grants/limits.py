@@ -12,6 +12,7 @@ AtLimit = Literal["warn", "downgrade", "throttle", "deny"]
 STRICTNESS: tuple[AtLimit, ...] = ("warn", "downgrade", "throttle", "deny")
 MONEY = ("billed", "notional")
 DEFAULT_THRESHOLDS = (50, 80, 100)
+EXHAUSTED = 100
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -36,6 +37,11 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def is_enforced(self) -> bool:
         return self.at_limit != "warn"
+
+    @property
+    def crossable_thresholds(self) -> tuple[int, ...]:
+        """Return the thresholds that are told, rising: those that are named, and 100, which is told always."""
+        return self.thresholds if EXHAUSTED in self.thresholds else tuple(sorted((*self.thresholds, EXHAUSTED)))
 
     @property
     def guarantee(self) -> int:
