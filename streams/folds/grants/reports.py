@@ -1,4 +1,4 @@
-"""Reports: what a limit holds, as the decision ``grant.metered`` (docs/rules.md, R18.7), so that tables have it without
+"""Reports: what a limit holds, as the decision ``grant.metered`` (docs/rules.md, R18.8), so that tables have it without
 judging again.
 
 A limit is reported at once where it was not for 15 seconds, else as soon as they have passed. So a busy one makes four
