@@ -32,8 +32,6 @@ RETRY_DELAY_S = 1
 """The delay of a retry where calls under way are in the way, or no reply came in time."""
 _UNTOLD = frozenset(("asked", "needed"))
 """Parts of a decision that are for tables: the caller knows them."""
-_WITHOUT_ROOM = frozenset(("unpriced", "currency", "unmeasured", "unknown usage"))
-"""Reasons by which a limit refuses whatever it has left: the room was not asked."""
 REASONS = {
     "limit": "grant {grant!r} has {left} left of its limit {limit}, and this call may take more",
     "floor": "grant {grant!r} keeps {kept} of its limit {limit} for grants with a floor there ({detail}), and has "
@@ -224,9 +222,8 @@ def _describe_decision(decision: Mapping[str, Any], now: datetime) -> dict[str, 
 
 
 def select_told(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """Select what the caller is told of a decision. ``left`` is nothing where the room of the limit was not asked."""
-    untold = _UNTOLD | {"left"} if decision.get("reason") in _WITHOUT_ROOM else _UNTOLD
-    return {name: value for name, value in decision.items() if name not in untold}
+    """Select what the caller is told of a decision."""
+    return {name: value for name, value in decision.items() if name not in _UNTOLD}
 
 
 def explain_reason(decision: Mapping[str, Any], reasons: Mapping[str, str] = REASONS) -> str:

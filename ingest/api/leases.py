@@ -75,8 +75,17 @@ def render_lease(lease: str, position: Position, reply: Reply | None, now: datet
 
 
 def render_return(lease: str, position: Position, reply: Reply | None) -> Response:
-    """Render the reply to a return: what was taken back of each limit; nothing of a lease that has ended."""
+    """Render the reply to a return: what was taken back of each limit. Problem where nothing can be."""
     decision = _read_decision(f"the return of the lease {lease!r}", position, reply)
+    if decision.get("reason") == "no lease":
+        detail = (
+            f"no lease {lease!r} holds anything: it has expired, or this organization never had one of this name: name "
+            "the `lease` of the answer"
+        )
+        raise Problem(HTTPStatus.NOT_FOUND, detail, lease=lease)
+    if decision.get("reason") == "currency":
+        detail = f"the lease {lease!r} is of another currency, and nothing is returned: return amounts in its own"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, lease=lease, field="currency")
     return JSONResponse({"lease": lease, "returned": decision["returned"]})
 
 

@@ -105,7 +105,7 @@ def remove(event: Event, state: State, _: Documents, emit: Emit) -> None:
 
 def add_spend(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     """Add an inference to the budgets of its scopes: a counted one, or a quarantined one with its bound."""
-    if entry.billed_cost or entry.unpriced is not None:
+    if _has_spend(entry):
         for scope in _find_scopes(event, entry, state):
             _add_to_budget(scope, event, entry, state, emit)
 
@@ -115,7 +115,7 @@ def correct_spend(change: EntryChange, state: State, emit: Emit) -> None:
     below are armed again: a replacement neither arms nor fires one on the way."""
     scopes: list[Scope] = []
     former = change.reversed
-    if former is not None and former.is_in_windows and (former.entry.billed_cost or former.entry.unpriced is not None):
+    if former is not None and former.is_in_windows and _has_spend(former.entry):
         scopes += _find_scopes(former.event, former.entry, state)
         for scope in scopes:
             _take_from_budget(scope, former, state, emit)
@@ -219,15 +219,19 @@ def _add_to_bucket(scope: Scope, bucket: int, entry: Entry, state: State) -> Spe
     key = (*scope.buckets, bucket)
     stored = state.get(key)
     spend = _read_spend(entry)
-    if entry.unpriced is None and (stored is None or type(stored) is int):  # most calls, and most buckets
+    if entry.unknown_spend is None and (stored is None or type(stored) is int):  # most calls, and most buckets
         state.put(key, (stored or 0) + entry.billed_cost)
     else:
         _store_bucket(scope, bucket, scope.spent(bucket, state).plus(spend), state)
     return spend
 
 
+def _has_spend(entry: Entry) -> bool:
+    return bool(entry.billed_cost) or entry.unknown_spend is not None
+
+
 def _read_spend(entry: Entry) -> Spend:
-    unpriced = entry.unpriced
+    unpriced = entry.unknown_spend
     if unpriced is None:
         return Spend(entry.billed_cost)
     unbounded_calls = unpriced.calls if unpriced.greatest_cost is None else 0

@@ -75,7 +75,8 @@ class Unpriced(NamedTuple):
 class Entry(NamedTuple):
     """The cost of an inference, in pico; unpriced classes add nothing. ``rated`` is a ``Rated`` as JSON.
 
-    ``unpriced`` is absent where all spend is known, as on a customer's own key.
+    ``unpriced`` is absent where the whole list cost is known; ``unknown_spend`` also on a customer's own key, which is
+    billed nothing.
     """
 
     dimensions: Dimensions
@@ -84,6 +85,11 @@ class Entry(NamedTuple):
     list_cost: int = 0
     billed_cost: int = 0
     unpriced: Unpriced | None = None
+
+    @property
+    def unknown_spend(self) -> Unpriced | None:
+        """Return what is not known of the billed cost."""
+        return None if self.dimensions.payer == "customer" else self.unpriced
 
 
 class RatedCall(NamedTuple):

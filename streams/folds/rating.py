@@ -362,10 +362,9 @@ def _leave_unpriced(call: Call, lines: list[Line], gap: str | None, rated: Rated
     )
 
 
-def _describe_unpriced(call: Call, tokens: int, bound: int | None) -> Unpriced | None:
-    """Return what is not known of a call's spend; None on a customer's own key, whose spend is zero."""
-    dimensions = call.dimensions
-    return None if dimensions.payer == "customer" else Unpriced(dimensions.calls or 1, tokens, bound)
+def _describe_unpriced(call: Call, tokens: int, bound: int | None) -> Unpriced:
+    """Return what is not known of a call's cost, whoever pays."""
+    return Unpriced(call.dimensions.calls or 1, tokens, bound)
 
 
 def _name_price(rated: Rated, offer: Offer) -> None:

@@ -9,12 +9,15 @@ from tally.output import make_narrow_table, out, print_json
 
 
 def explain(
-    admission: Annotated[str, typer.Argument(metavar="ADMISSION", help="Id of the ask: `admission` of its answer.")],
+    admission: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the ask: `admission` or `lease` of its answer.")
+    ],
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain an admission: what was asked, which grants and limits decided, and what was used, reserved, leased and
-    left of them at that moment; whether asking again helps; who can raise it, by which command; and what came after.
+    """Explain an admission or a lease: what was asked, which grants and limits decided, and what was used, reserved,
+    leased and left of them at that moment; whether asking again helps; who can raise it, by which command; and what
+    came after: settlements, calls of unknown cost, corrections.
 
     The log is folded again, so it takes longer for a long log.
 

@@ -257,6 +257,14 @@ def test_each_ask_has_its_answer_and_its_end(ledger: tuple[Client, EmbeddedLog])
     rows = client.query(f"select {columns} from analytics.fct_admissions").result_rows
     assert {row[0]: list(row[1:]) for row in rows} == expected, f"seed {SEED}"
     assert {"open", "settled", "expired", "released", "refused"} <= {facts[3] for facts in expected.values()}
+    left_reasons = client.query(
+        "select reason, uniqExact(left_amount is null), any(left_amount is null) from analytics.fct_refusals "
+        "where limit_key != '' group by reason"
+    ).result_rows
+    assert {reason: is_null for reason, count, is_null in left_reasons if count == 1} == {
+        reason: reason not in ("limit", "reserved", "floor") for reason, _, _ in left_reasons
+    }  # fmt: skip
+    assert "unpriced" in {reason for reason, _, _ in left_reasons}, f"seed {SEED}"
     refused = client.query("select ask_id from analytics.fct_refusals where asked_for = 'call'").result_rows
     assert sorted(name for (name,) in refused) == sorted(name for name, facts in expected.items() if facts[1])
 

@@ -44,6 +44,7 @@ ELSEWHERE = {
     "ingest/api/leases.py:build_ask": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
     "ingest/api/leases.py:build_return": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
     "ingest/api/leases.py:render_lease": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
+    "ingest/api/leases.py:render_return": "tests/ingest/api/test_leases.py::test_a_lease_is_asked_for_used_and_returned",
     "ingest/api/leases.py:_read_object": "tests/ingest/api/test_leases.py::test_a_lease_that_is_refused_says_why",
     "ingest/api/leases.py:_read_decision": "tests/ingest/api/test_leases.py::test_a_lease_that_nobody_answers_stands",
     "ingest/api/app.py:_append_request": "tests/ingest/api/test_admissions.py::test_an_ask_that_is_refused_names_its_field",

@@ -292,6 +292,7 @@ class Story:
             fields["model"] = "m1"
         elif kind < 0.1:
             fields |= {"tokens": None, "usage_source": "missing", "max_tokens": 100_000}
+            fields |= self.draw.choice(({}, {"payer": "customer"}))
         elif kind < 0.15:
             fields |= {"payer": "customer"}
         elif kind < 0.2:
@@ -481,5 +482,6 @@ class Story:
         return build_event("lease", id, self.now_s, data)
 
     def give_back(self) -> bytes:
-        data = {"action": "return", "lease": self.pick(self.asks), "billed": "0.5", "currency": "USD", "calls": 1}
+        currency = "EUR" if self.draw.random() < 0.2 else "USD"
+        data = {"action": "return", "lease": self.pick(self.asks), "billed": "0.5", "currency": currency, "calls": 1}
         return build_event("lease", self.name(), self.now_s, data)

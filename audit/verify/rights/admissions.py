@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
     granted_by: str | None = None
     answer: str = "deny"
     limit: Limit | None = None
-    left_amount: int = 0
+    left_amount: int | None = None  # where the room of the limit decides
     refill_us: int | None = None
     is_retryable: bool = False
     kept_amount: int = 0

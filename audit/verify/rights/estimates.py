@@ -28,10 +28,12 @@ def estimate_amounts(
 
 def add_share(rights: OrganizationRights, basis: Basis, amounts: Amounts, now_us: int) -> None:
     """Add what an admitted call cost to the histories of its grants."""
-    is_known = not amounts.is_unknown and amounts.currency in (None, basis.currency)
+    is_comparable = amounts.currency in (None, basis.currency)
+    is_listed = is_comparable and not amounts.is_unknown
+    is_billed = is_listed or (is_comparable and amounts.is_customer_paid)
     shares = (
-        _find_share(amounts.billed if is_known else None, basis.billed),
-        _find_share(amounts.notional if is_known else None, basis.notional),
+        _find_share(amounts.billed if is_billed else None, basis.billed),
+        _find_share(amounts.notional if is_listed else None, basis.notional),
         _find_share(amounts.tokens, basis.tokens),
     )
     for grant in basis.grants:

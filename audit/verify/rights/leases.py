@@ -64,7 +64,7 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
         meter = room.limit.meter
         amounts[meter] = min(amounts[meter], _find_slice(room))
         if amounts[meter] < 1:
-            return Refusal(grant.name, "limit", grant.granted_by, limit=room.limit, is_retryable=True)
+            return _refuse(grant, room)
     charges = list(
         dict.fromkeys(Charge(grant.name, room.limit.key, amounts[room.limit.meter]) for grant, room in rooms)
     )
@@ -76,11 +76,18 @@ def give_lease(rights: OrganizationRights, ask: LeaseAsk, now_us: int) -> Slice 
     )  # fmt: skip
 
 
-def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[str, int]) -> list[Charge]:
-    """Take off what a holder does not use, and return it."""
+def find_return_obstacle(rights: OrganizationRights, name: str, currency: str | None) -> str | None:
+    """Return why nothing of a lease can be taken off; None where it can."""
     lease = rights.leases.get(name)
     if lease is None or lease.is_expired:
-        return []
+        return "no lease"
+    currencies = {charge.limit_key.split("/")[1] for charge in lease.charges if charge.meter in MONEY}
+    return None if currency is None or currencies <= {currency} else "currency"
+
+
+def return_lease(rights: OrganizationRights, name: str, unused_amounts: Mapping[str, int]) -> list[Charge]:
+    """Take off what a holder does not use, and return it."""
+    lease = rights.leases[name]
     return rights.take_from_lease(lease, [unused_amounts.get(charge.meter, 0) for charge in lease.charges])
 
 
@@ -99,8 +106,16 @@ def _find_refusal(
         if limit.meter in MONEY and limit.currency != ask.currency:
             return Refusal(grant.name, "currency", grant.granted_by, limit=limit)
         if _find_slice(room) < 1:
-            return Refusal(grant.name, "limit", grant.granted_by, limit=limit, is_retryable=True)
+            return _refuse(grant, room)
     return None
+
+
+def _refuse(grant: Grant, room: Room) -> Refusal:
+    limit = room.limit
+    if limit.unknown_usage == "deny" and room.meter.count_unknown(limit):
+        return Refusal(grant.name, "unknown usage", grant.granted_by, limit=limit)
+    left_amount = max(0, room.left_amount)
+    return Refusal(grant.name, "limit", grant.granted_by, limit=limit, left_amount=left_amount, is_retryable=True)
 
 
 def _list_rooms(

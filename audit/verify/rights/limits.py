@@ -36,6 +36,11 @@ class Limit(msgspec.Struct, frozen=True):
         return max(0, self.floor - self.lend)
 
     @property
+    def told_percents(self) -> list[int]:
+        """List the percents that are told, rising: 100 is always one."""
+        return sorted({*self.thresholds, 100})
+
+    @property
     def key(self) -> str:
         """Return the identity of the limit within its grant."""
         return f"{self.meter}/{self.currency}/{self.window.key}"
@@ -47,7 +52,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 class Amounts(NamedTuple):
     """The worth of a call. An amount that is None is not known. ``bound_cost`` is the most that may come to its money,
-    which is not known where ``is_unknown``."""
+    which is not known where ``is_unknown``, but for what is billed where ``is_customer_paid``."""
 
     billed: int | None = None
     notional: int | None = None
@@ -56,6 +61,7 @@ class Amounts(NamedTuple):
     calls: int = 1
     bound_cost: int | None = None
     is_unknown: bool = False
+    is_customer_paid: bool = False
 
 
 def read_limits(bodies: list[Mapping[str, Any]] | None) -> dict[str, Limit]:
@@ -90,7 +96,12 @@ def is_counted(limit: Limit, amounts: Amounts) -> bool:
 def measure(limit: Limit, amounts: Amounts) -> int | None:
     """Return the worth of a call in a limit that counts it; None where that is not known."""
     amount: int | None = getattr(amounts, limit.meter)
-    return None if limit.meter in MONEY and amounts.is_unknown else amount
+    match limit.meter:
+        case "billed" if amounts.is_unknown and not amounts.is_customer_paid:
+            return None
+        case "notional" if amounts.is_unknown:
+            return None
+    return amount
 
 
 def measure_call(limit: Limit, amounts: Amounts, reserved_amount: int) -> int:

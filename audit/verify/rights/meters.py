@@ -67,7 +67,7 @@ class Meter(msgspec.Struct):
         used = max(used for _, used in sum_windows(self._read_amount, span, first_bucket, last_bucket))
         thresholds = [
             threshold
-            for threshold in limit.thresholds
+            for threshold in limit.told_percents
             if (used - amount) * 100 < threshold * limit.amount <= used * 100
             and threshold not in self.crossed_thresholds
         ]
@@ -85,7 +85,7 @@ class Meter(msgspec.Struct):
         used = self.read_used(limit)
         thresholds = [
             threshold
-            for threshold in limit.thresholds
+            for threshold in limit.told_percents
             if used * 100 >= threshold * limit.amount and threshold not in self.crossed_thresholds
         ]
         self.crossed_thresholds = self.crossed_thresholds + thresholds
@@ -93,7 +93,10 @@ class Meter(msgspec.Struct):
 
     def change(self, limit: Limit) -> list[int]:
         """Judge the window by a limit that is new or was changed; return the thresholds that it crosses."""
-        self._arm(limit, self.read_used(limit))
+        used = self.read_used(limit)
+        self.crossed_thresholds = [
+            percent for percent in self.crossed_thresholds if percent * limit.amount <= used * 100
+        ]
         return self.cross(limit)
 
     def list_declines(self, limit: Limit) -> list[int]:

@@ -268,7 +268,7 @@ def _read_fact(line: JudgedLine, cause: Cause, place: Position) -> Fact | None:
         return None
     sign = -1 if line.outcome == REVERSAL else 1
     billed = sign * sum(_count_pico(entry_line.billed_cost) for entry_line in rated.lines)
-    spend, is_unpriced = Spend(billed), _is_unpriced(line.data, rated)
+    spend, is_unpriced = Spend(billed), _has_unknown_spend(line.data, rated)
     if is_unpriced:
         greatest = None if rated.greatest_cost is None else sign * _count_pico(rated.greatest_cost)
         calls = line.data.get("calls") or 1
@@ -307,14 +307,17 @@ def _read_amounts(data: Mapping[str, Any], rated: Rated) -> Amounts:
         sum(_count_pico(getattr(line, name)) for line in rated.lines) for name in ("billed_cost", "list_cost")
     )
     tokens: int | None = sum((data.get("tokens") or {}).values())
-    greatest_cost, is_unpriced = None, _is_unpriced(data, rated)
+    greatest_cost, is_unpriced = None, rated.pricing in UNKNOWN_PRICINGS
     if is_unpriced:
         tokens = max(tokens or 0, _count_unpriced_tokens(rated)) or None
         greatest_cost = None if rated.greatest_cost is None else _count_pico(rated.greatest_cost)
-    return Amounts(billed, notional, rated.currency, tokens, data.get("calls") or 1, greatest_cost, is_unpriced)
+    return Amounts(
+        billed, notional, rated.currency, tokens, data.get("calls") or 1, greatest_cost, is_unpriced,
+        data.get("payer") == "customer",
+    )  # fmt: skip
 
 
-def _is_unpriced(data: Mapping[str, Any], rated: Rated) -> bool:
+def _has_unknown_spend(data: Mapping[str, Any], rated: Rated) -> bool:
     """Tell whether the spend of a call is not known. That of a customer's own key is."""
     return rated.pricing in UNKNOWN_PRICINGS and data.get("payer") != "customer"
 

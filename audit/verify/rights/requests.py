@@ -9,7 +9,7 @@ from audit.verify.rights.admissions import Answer, Ask, Refusal, decide, release
 from audit.verify.rights.calls import Settlement
 from audit.verify.rights.decisions import Cause, Decision
 from audit.verify.rights.estimates import WHOLE_PPM
-from audit.verify.rights.leases import LeaseAsk, give_lease, return_lease
+from audit.verify.rights.leases import LeaseAsk, find_return_obstacle, give_lease, return_lease
 from audit.verify.rights.limits import MONEY, Amounts, write_amount
 from audit.verify.rights.organization_rights import RESERVATION, Charge, Expiry, OrganizationRights
 from ledger.money import pico
@@ -53,6 +53,10 @@ def answer_lease(
     amounts = {meter: pico(str(data[meter])) for meter in MONEY if data.get(meter) is not None}
     amounts |= {meter: data[meter] for meter in ("tokens", "calls") if data.get(meter) is not None}
     if data.get("action") == "return":
+        obstacle = find_return_obstacle(rights, data["lease"], data.get("currency"))
+        if obstacle is not None:
+            yield cause.decide("lease.returned", lease=data["lease"], returned=[], reason=obstacle)
+            return
         returned = return_lease(rights, data["lease"], amounts)
         yield cause.decide("lease.returned", lease=data["lease"], returned=_describe_charges(returned))
         return
@@ -141,8 +145,9 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.grant:
         fields |= {"grant": refusal.grant, "granted_by": refusal.granted_by}
     if refusal.limit is not None:
-        left_amount = write_amount(refusal.limit.key, refusal.left_amount)
-        fields |= {"limit": refusal.limit.key, "left": left_amount, "refill_us": refusal.refill_us}
+        fields |= {"limit": refusal.limit.key, "refill_us": refusal.refill_us}
+        if refusal.left_amount is not None:
+            fields["left"] = write_amount(refusal.limit.key, refusal.left_amount)
         if refusal.kept_amount:
             fields["kept"] = write_amount(refusal.limit.key, refusal.kept_amount)
         if refusal.needed_amount is not None:

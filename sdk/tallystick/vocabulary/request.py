@@ -1,9 +1,10 @@
 """Requests of callers: an ``admission`` asks whether a call may be made, a ``lease`` for a slice of grants. The answers
 are derived, as decisions (docs/rules.md, R19)."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tallystick.vocabulary.base import Amount, Count, Currency, Model, Name, Quantile
 from tallystick.vocabulary.protection import KeyName, Person
@@ -81,11 +82,11 @@ class Lease(Request):
     action: Literal["ask", "return"] | None = Field(default=None, description="ask where absent")
     lease: Name | None = Field(default=None, description="of a return, the lease")
     holder: Name | None = Field(default=None, description="gateway or process that holds it")
-    billed: Amount | None = Field(default=None, description="billed cost that is asked for or given back")
-    notional: Amount | None = Field(default=None, description="list cost that is asked for or given back")
+    billed: Amount | None = Field(default=None, description="billed cost that is asked for, above zero, or given back")
+    notional: Amount | None = Field(default=None, description="list cost that is asked for, above zero, or given back")
     currency: Currency | None = None
-    tokens: Count | None = None
-    calls: Count | None = None
+    tokens: Count | None = Field(default=None, description="tokens that are asked for, above zero, or given back")
+    calls: Count | None = Field(default=None, description="calls that are asked for, above zero, or given back")
     models: Annotated[tuple[PricedModel, ...], Field(max_length=64)] | None = Field(
         default=None, description="models whose greatest prices the answer says, for a holder of money"
     )
@@ -95,6 +96,15 @@ class Lease(Request):
     settle_s: Annotated[int, Field(ge=0, le=86400)] | None = Field(
         default=None, description="seconds more in which what it admitted may be settled; 900 where absent"
     )
+
+    @field_validator("billed", "notional", "tokens", "calls")
+    @classmethod
+    def _check_amount(cls, amount: Decimal | int | None, info: ValidationInfo) -> Decimal | int | None:
+        if amount == 0 and info.data.get("action") != "return":
+            raise ValueError(
+                f"{info.field_name} is 0: a lease of nothing admits nothing: ask for more, or leave it out"
+            )
+        return amount
 
     @model_validator(mode="after")
     def _check(self) -> "Lease":

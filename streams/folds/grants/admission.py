@@ -73,14 +73,15 @@ class Ask(NamedTuple):
 
 class Refusal(NamedTuple):
     """Why a grant refuses a call. ``needed_amount`` is the most that the call may take of the limit, ``kept`` what
-    floors of others keep where they refuse it, and ``refill_us`` when time alone makes room. ``is_retryable`` says
-    whether the same call may be allowed without anybody's decision."""
+    floors of others keep where they refuse it, and ``refill_us`` when time alone makes room. ``left`` is None where the
+    room of the limit does not matter. ``is_retryable`` says whether the same call may be allowed without anybody's
+    decision."""
 
     grant: str
     reason: str
     answer: Answer = "deny"
     limit_key: str = ""
-    left: int = 0
+    left: int | None = None
     refill_us: int | None = None
     is_retryable: bool = False
     downgrade_to: str | None = None

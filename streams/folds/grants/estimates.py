@@ -8,7 +8,7 @@ too few for that rank, the greatest share stands for it, and below twenty the gr
 
 from typing import NamedTuple
 
-from streams.folds.grants.limits import Amounts
+from streams.folds.grants.limits import MONEY, Amounts
 from streams.folds.grants.meters import NAME
 from streams.folds.state import Key, State
 
@@ -59,10 +59,10 @@ def estimate_amounts(
 
 def add_sample(state: State, organization: str, basis: Basis, amounts: Amounts, now_us: int) -> None:
     """Add what an admitted call cost to the histories of its grants. What is not known cost all that it could."""
-    is_comparable = not amounts.is_unknown and amounts.currency in (None, basis.currency)
+    known_meters = set(MONEY if amounts.currency in (None, basis.currency) else ()).difference(amounts.unknown_meters)
     shares = Shares(
-        _find_share(amounts.billed if is_comparable else None, basis.billed),
-        _find_share(amounts.notional if is_comparable else None, basis.notional),
+        _find_share(amounts.billed if "billed" in known_meters else None, basis.billed),
+        _find_share(amounts.notional if "notional" in known_meters else None, basis.notional),
         _find_share(amounts.tokens, basis.tokens),
     )
     due_us = (now_us // DAY_US + FORGOTTEN_AFTER_DAYS + 1) * DAY_US

@@ -25,6 +25,7 @@ from streams.folds.grants.uses import USE, Settlement, Use, UsedCall, amend, set
 from streams.folds.identity import MAX_AHEAD_US
 from streams.folds.state import Key, State
 from streams.folds.unknown_usage import is_free_by_rule
+from streams.folds.unpriced_models import find_unpriced
 from tallystick.rights.sets import FIELDS
 from tallystick.vocabulary.controls.grants import (
     GrantCreated,
@@ -58,8 +59,7 @@ def change_tree(event: Event, state: State, documents: Documents, emit: Emit) ->
     if reason is not None:
         emit.decision(event.organization, "control.ineffective", reason=reason, **facts)
         return
-    currencies = {limit["currency"] for limit in body.get("limits") or () if limit.get("currency") is not None}
-    warning = find_uncounted(event.organization, currencies, state, documents) if currencies else None
+    warning = _find_warning(event.organization, body.get("limits") or (), state, documents)
     facts |= {} if warning is None else {"reason": warning}
     emit.decision(
         event.organization, "control.applied", effective_us=effective_us, known_us=emit.now_us,
@@ -193,7 +193,25 @@ def read_amounts(event: Event, entry: Entry) -> Amounts:
         tokens = max(counted_tokens, unpriced.tokens) or None  # of a call without any usage they are not known
     bound = None if unpriced is None else unpriced.greatest_cost
     calls = call.dimensions.calls or 1
-    return Amounts(entry.billed_cost, entry.list_cost, entry.currency, tokens, calls, bound, unpriced is not None)
+    return Amounts(
+        entry.billed_cost, entry.list_cost, entry.currency, tokens, calls, bound, unpriced is not None,
+        call.dimensions.payer == "customer",
+    )  # fmt: skip
+
+
+def _find_warning(
+    organization: str, limits: Iterable[dict[str, Any]], state: State, documents: Documents
+) -> str | None:
+    """Return why limits of a record count nothing, or offer a model that cannot be given."""
+    currencies, models = (
+        list(dict.fromkeys(limit[field] for limit in limits if limit.get(field) is not None))
+        for field in ("currency", "downgrade_to")
+    )
+    warnings = [
+        find_uncounted(organization, currencies, state, documents) if currencies else None,
+        find_unpriced(models, state, documents) if models else None,
+    ]
+    return "; ".join(filter(None, warnings)) or None
 
 
 def _tell_changed_limits(event: Event, name: str, state: State, emit: Emit) -> None:

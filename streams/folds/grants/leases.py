@@ -125,13 +125,21 @@ def grant_lease(state: State, ask: LeaseAsk, now_us: int) -> LeaseAnswer:
 
 
 def return_lease(
-    state: State, organization: str, name: str, unused: Mapping[str, int], now_us: int
-) -> tuple[Charge, ...] | None:
-    """Take back what a holder says that it will not use; the rest settles or expires. None where there is no lease."""
+    state: State,
+    organization: str,
+    name: str,
+    unused: Mapping[str, int],
+    now_us: int,
+    currency: str | None = None,
+) -> tuple[Charge, ...] | str:
+    """Take back what a holder says that it will not use; the rest settles or expires. Return why nothing is taken
+    back: there is no lease, or its money is of another currency."""
     key: Key = (NAME, LEASE, organization, name)
     lease = load_lease(state, key)
     if lease is None or lease.is_expired:
-        return None
+        return "no lease"
+    if currency is not None and any(_read_currency(charge) not in ("", currency) for charge in lease.charges):
+        return "currency"
     charges = tuple(
         charge._replace(amount=min(charge.amount, unused.get(charge.limit_key.partition("/")[0], 0)))
         for charge in lease.charges
@@ -176,6 +184,10 @@ def claim_lease(state: State, organization: str, name: LeasedName) -> Lease | No
 def load_lease(state: State, key: Key) -> Lease | None:
     row = state.get(key)
     return row if row is None or type(row) is Lease else msgspec.convert(row, Lease)
+
+
+def _read_currency(charge: Charge) -> str:
+    return charge.limit_key.split("/")[1]
 
 
 def _lease_key(ask: LeaseAsk) -> Key:
@@ -225,7 +237,12 @@ def _find_lease_refusal(
 
 
 def _refuse(grant: Grant, room: Room) -> Refusal:
-    return Refusal(grant.name, "limit", limit_key=room.limit.key, is_retryable=True, granted_by=grant.granted_by)
+    if _has_denied_calls(room):
+        return Refusal(grant.name, "unknown usage", limit_key=room.limit.key, granted_by=grant.granted_by)
+    return Refusal(
+        grant.name, "limit", limit_key=room.limit.key, left=max(0, room.left), is_retryable=True,
+        granted_by=grant.granted_by,
+    )  # fmt: skip
 
 
 def _list_rooms(
@@ -241,6 +258,9 @@ def _list_rooms(
 
 
 def _find_slice(room: Room) -> int:
-    if room.limit.unknown_usage == "deny" and room.meter.unknown_calls:
-        return 0
-    return -(-room.left // SHARE)
+    return 0 if _has_denied_calls(room) else -(-room.left // SHARE)
+
+
+def _has_denied_calls(room: Room) -> bool:
+    """Tell whether the window holds calls of unknown cost, where the limit denies them."""
+    return room.limit.unknown_usage == "deny" and room.meter.unknown_calls > 0

@@ -12,6 +12,7 @@ AtLimit = Literal["warn", "downgrade", "throttle", "deny"]
 STRICTNESS: tuple[AtLimit, ...] = ("warn", "downgrade", "throttle", "deny")
 MONEY = ("billed", "notional")
 DEFAULT_THRESHOLDS = (50, 80, 100)
+EXHAUSTED = 100
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,6 +39,11 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.at_limit != "warn"
 
     @property
+    def crossable_thresholds(self) -> tuple[int, ...]:
+        """Return the thresholds that are told, rising: those that are named, and 100, which is told always."""
+        return self.thresholds if EXHAUSTED in self.thresholds else tuple(sorted((*self.thresholds, EXHAUSTED)))
+
+    @property
     def guarantee(self) -> int:
         """Return the part of the floor that nobody else may use."""
         return max(0, self.floor - self.lend)
@@ -45,7 +51,8 @@ class Limit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Amounts(NamedTuple):
     """The worth of a call: money in pico of one currency, tokens, calls. None is not known; without a price there is
-    no currency either. ``bound`` is the most that everything without a price may cost beside the money."""
+    no currency either. ``bound`` is the most that everything without a price may cost beside the money, which is not
+    known where ``is_unknown``; what is billed is, on a customer's own key."""
 
     billed: int | None = None
     notional: int | None = None
@@ -54,6 +61,14 @@ class Amounts(NamedTuple):
     calls: int = 1
     bound: int | None = None
     is_unknown: bool = False
+    is_own_key: bool = False
+
+    @property
+    def unknown_meters(self) -> tuple[str, ...]:
+        """Return the meters of money of which the worth is not known."""
+        if not self.is_unknown:
+            return ()
+        return ("notional",) if self.is_own_key else MONEY
 
 
 def is_measured(limit: Limit, amounts: Amounts) -> bool:
@@ -64,7 +79,7 @@ def is_measured(limit: Limit, amounts: Amounts) -> bool:
 def measure(limit: Limit, amounts: Amounts) -> int | None:
     """Return what a call is worth to a limit that counts it; None where that is not known."""
     amount: int | None = getattr(amounts, limit.meter)
-    return None if amount is None or (limit.meter in MONEY and amounts.is_unknown) else amount
+    return None if amount is None or limit.meter in amounts.unknown_meters else amount
 
 
 def measure_actual(limit: Limit, amounts: Amounts, reserved: int) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from streams.folds.grants.limits import Limit
+from streams.folds.grants.limits import EXHAUSTED, Limit
 from streams.folds.state import State
 
 NAME = "grants"
@@ -102,7 +102,7 @@ def spend(
     if bucket > meter.bucket - span:
         meter = replace(meter, used=meter.used + amount, unknown_calls=meter.unknown_calls + unknown_calls)
     crossed: tuple[int, ...] = ()
-    if meter.used * 100 >= limit.thresholds[0] * limit.amount:
+    if meter.used * 100 >= min(limit.thresholds[0], EXHAUSTED) * limit.amount:
         crossed = _find_crossed(limit, meter.used, meter.fired)
     if crossed:
         meter = replace(meter, fired=meter.fired + crossed, rearm_us=0)
@@ -136,9 +136,10 @@ def unspend(
 
 
 def cross_thresholds(state: State, key: MeterKey, limit: Limit, now_us: int) -> Crossing | None:
-    """Return the thresholds that a meter has reached by a limit that is new or was changed."""
+    """Return the thresholds that a meter has reached by a limit that is new or was changed. Those that it is below are
+    armed again, so that they are told once it reaches them."""
     meter = read_meter(state, key, limit, now_us)
-    fired = tuple(threshold for threshold in meter.fired if not _is_below_rearm_level(limit, meter.used, threshold))
+    fired = tuple(threshold for threshold in meter.fired if meter.used * 100 >= threshold * limit.amount)
     crossed = _find_crossed(limit, meter.used, fired)
     _write_meter(state, key, limit, replace(meter, fired=fired + crossed, rearm_us=0), now_us)
     return Crossing(key, crossed, meter.used) if crossed else None
@@ -218,7 +219,7 @@ def _find_greatest_window(state: State, key: MeterKey, limit: Limit, bucket: int
 
 
 def _find_reached(limit: Limit, used: int) -> tuple[int, ...]:
-    return tuple(threshold for threshold in limit.thresholds if used * 100 >= threshold * limit.amount)
+    return tuple(threshold for threshold in limit.crossable_thresholds if used * 100 >= threshold * limit.amount)
 
 
 def _find_crossed(limit: Limit, used: int, fired: tuple[int, ...]) -> tuple[int, ...]:

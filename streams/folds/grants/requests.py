@@ -69,10 +69,13 @@ def answer_lease(event: Event, state: State, documents: Documents, emit: Emit) -
     data = event.data
     amounts = read_lease_amounts(data)
     if data.get("action") == "return":
-        charges = return_lease(state, event.organization, data["lease"], amounts, emit.now_us)
-        returned = [_describe_charge(charge) for charge in charges or ()]
+        charges = return_lease(state, event.organization, data["lease"], amounts, emit.now_us, data.get("currency"))
+        if isinstance(charges, str):
+            _decide(event, "lease.returned", emit, charges, lease=data["lease"], returned=[], reason=charges)
+            return
+        returned = [_describe_charge(charge) for charge in charges]
         _decide(event, "lease.returned", emit, lease=data["lease"], returned=returned)
-        report_charges(event.organization, charges or (), state, emit)
+        report_charges(event.organization, charges, state, emit)
         return
     admits_until_us = emit.now_us + (data.get("ttl_s") or LEASE_TTL_S) * SECOND_US
     settle_s = data.get("settle_s")
@@ -198,11 +201,9 @@ def _describe_refusal(refusal: Refusal) -> dict[str, Any]:
     if refusal.grant:
         content |= {"grant": refusal.grant, "granted_by": refusal.granted_by}
     if refusal.limit_key:
-        content |= {
-            "limit": refusal.limit_key,
-            "left": _write_amount(refusal.limit_key, refusal.left),
-            "refill_us": refusal.refill_us,
-        }
+        content |= {"limit": refusal.limit_key, "refill_us": refusal.refill_us}
+        if refusal.left is not None:
+            content["left"] = _write_amount(refusal.limit_key, refusal.left)
         if refusal.kept:
             content["kept"] = _write_amount(refusal.limit_key, refusal.kept)
     if refusal.needed_amount is not None:

@@ -70,6 +70,17 @@ class Catalogue:
         """Return the currency of the book's prices."""
         return self._book.currency
 
+    def has_model(self, model: str) -> bool:
+        """Tell whether any provider sells a model. Its name is in lower case."""
+        sellers = [provider.id.lower() for provider in self._book.providers]
+        return any(self.find_model(None, model, step) for step in BY_MAKER) or any(
+            self.find_model(seller, model, step) for seller in sellers for step in BY_PROVIDER
+        )
+
+    def list_models(self) -> set[str]:
+        """List the ids of all models, in lower case."""
+        return {model.id.lower() for provider in self._book.providers for model in provider.models}
+
     def _find_offers(self, provider: str | None, model: str, step: Step) -> tuple[Offer, ...]:
         """Return the model's prices, the strongest first; none where this step finds none. Names are in lower case."""
         match = self.find_model(provider, model, step)

@@ -10,10 +10,11 @@ import msgspec
 from ledger.errors import TallyError
 from ledger.log import Log, Position, Record, partition_of, records
 from ledger.log.topics import EVENTS
-from streams.folds.chain import NOW
+from streams.folds.chain import NOW, Derived
 from streams.folds.emit import Emit
+from streams.folds.entry import Documents
 from streams.folds.event import Event, parse_line
-from streams.folds.grants.admission import MODELS, Ask, Choice, choose_grants, list_candidates
+from streams.folds.grants.admission import MODELS, Ask, choose_grants, list_candidates
 from streams.folds.grants.estimates import estimate_amounts
 from streams.folds.grants.floors import read_room
 from streams.folds.grants.limits import Amounts, Limit, is_measured, measure
@@ -22,25 +23,22 @@ from streams.folds.grants.tree import Grant, list_holdings, list_limits, load_pa
 from streams.folds.state import State
 from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
+from tally.product.grants.admitted_calls import AdmittedCalls
+from tally.product.grants.asked_leases import LimitAtAsk, choose_path, list_lease_limits, sum_charges
 from tally.product.grants.history import read_decisions
-from tally.product.grants.usage import LimitUsage, measure_limit
+from tally.product.grants.usage import measure_limit
 from tally.product.grants.ways_out import AskedCall, WayOut, find_way_out, read_shortage
+from tallystick.rights.leased_names import read_leased_name
 from tallystick.rights.sets import FIELDS
 
 Progress = Callable[[int], object]
-DECIDED = "admission.decided"
-_MARKER = b'"tallystick.admission.v1"'
+LEASE = "lease"
+SETTLED, LEASE_SETTLED, CHANGED = "admission.settled", "lease.settled", "call.changed"
+"""Steps that are no decisions have names of their own: the settlements of a lease together, and changes of a call."""
+_ANSWERS = ("admission.decided", "lease.granted", "lease.refused")
+_MARKERS = (b'"tallystick.admission.v1"', b'"tallystick.lease.v1"')
+_ASKING, _ENDING = ("admission", LEASE), ("release", "return")
 _decode = msgspec.json.Decoder().decode
-
-
-class LimitAtAsk(NamedTuple):
-    """A limit on the way of a call as the ask met it. ``amount`` is what was asked of it; None where it counts nothing
-    of the call, or that is not known."""
-
-    grant: str
-    usage: LimitUsage
-    amount: int | None
-    has_room: bool
 
 
 class ChosenPath(NamedTuple):
@@ -52,7 +50,7 @@ class ChosenPath(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A decision about an admission, and when it was made."""
+    """A decision about an admission or a lease, or what became of its calls, and when that was."""
 
     decision: str
     time_us: int
@@ -60,8 +58,8 @@ class Step(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """An ask, the decision, the limits on the way as the ask met them, what would allow it, and what happened after.
-    ``end_us`` is the log's time."""
+    """An ask for a call or a lease, the decision, the limits on the way as the ask met them, what would allow it, and
+    what happened after. ``end_us`` is the log's time."""
 
     admission: str
     position: Position
@@ -72,12 +70,14 @@ class Explanation(NamedTuple):
     way_out: WayOut
     steps: list[Step]
     end_us: int
+    is_lease: bool = False
 
 
 def explain_admission(
     log: Log, organization: str, admission: str, progress: Progress = lambda count: None
 ) -> Explanation:
-    """Explain an admission of an organization. TallyError where nobody asked for it, or it was not decided."""
+    """Explain an admission or a lease of an organization, or an admission from a lease. TallyError where nobody asked
+    for it, or it was not decided."""
     partition = partition_of(organization)
     record, event = _find_ask(log, organization, admission)
     documents = read_catalogues(log)
@@ -86,51 +86,114 @@ def explain_admission(
         for count, _ in copy.fold(record.offset):
             progress(count)
         lines = record.value.split(b"\n")
-        state = copy.peek(record._replace(value=b"\n".join(lines[: event.event_index])))
+        ask_record = record._replace(value=b"\n".join(lines[: event.event_index]))
+        state = copy.peek(ask_record)
         now_ms: int = state.get(NOW)
         emit = Emit(record, now_ms)
-        call = {dimension: event.data.get(field) for dimension, field in FIELDS.items()}
-        greatest = bound_amounts(event, call[MODELS], state, documents, emit)
-        ask = Ask(
-            organization, admission, read_scopes(event.data), call, emit.now_us, event.data.get("grant"),
-            read_quantile_ppm(event.data),
-        )  # fmt: skip
-        paths = _choose_paths(state, ask, greatest, emit.now_us)
-        way_out = _find_way_out(paths)
-        limits = _list_limits(paths)
-        steps = []
+        is_lease = event.kind == LEASE
+        if is_lease:
+            limits, way_out = list_lease_limits(event, state, copy.peek(ask_record), emit.now_us), WayOut((), ())
+        else:
+            limits, way_out = _explain_ask(event, state, documents, emit)
+        story = Story(organization, event.id, admission, is_lease=is_lease)
         for count, derived in copy.fold(log.end(EVENTS, partition)):
             progress(count)
-            for decision in read_decisions(derived):
-                body = _decode(decision.get("body") or "{}")
-                if decision["organization"] == organization and body.get("admission") == admission:
-                    steps.append(Step(decision["decision"], _read_time_us(decision), body))
+            story.follow(derived)
         end_us: int = copy.state.get(NOW) * 1000
-    decided = next((step for step in steps if step.decision == DECIDED), None)
-    if decided is None:
+    if story.decided is None:
         raise TallyError(
-            f"admission {admission!r} was asked for at {record.partition}-{record.offset}-{event.event_index}, and has "
-            "no answer: `tally tail` shows what became of the event"
+            f"{event.kind} {admission!r} was asked for at {record.partition}-{record.offset}-{event.event_index}, and "
+            "has no answer: `tally tail` shows what became of the event"
         )
     return Explanation(
-        admission, Position(record.partition, record.offset, event.event_index), emit.now_us, event.data, decided.body,
-        limits, way_out, [step for step in steps if step is not decided], end_us,
+        admission, Position(record.partition, record.offset, event.event_index), emit.now_us, event.data,
+        story.decided, limits, way_out, story.tell(), end_us, is_lease,
     )  # fmt: skip
 
 
+def _explain_ask(event: Event, state: State, documents: Documents, emit: Emit) -> tuple[list[LimitAtAsk], WayOut]:
+    """Return the limits on the way of a call, and what would have allowed it."""
+    call = {dimension: event.data.get(field) for dimension, field in FIELDS.items()}
+    greatest = bound_amounts(event, call[MODELS], state, documents, emit)
+    ask = Ask(
+        event.organization, event.id, read_scopes(event.data), call, emit.now_us, event.data.get("grant"),
+        read_quantile_ppm(event.data),
+    )  # fmt: skip
+    paths = _choose_paths(state, ask, greatest, emit.now_us)
+    return _list_limits(paths), _find_way_out(paths)
+
+
+class Story:
+    """The decisions about an admission or a lease, and what became of the calls that settled. ``name`` is that of the
+    ask, ``admission`` the one that is to be explained: it differs for one from a lease."""
+
+    def __init__(self, organization: str, name: str, admission: str, *, is_lease: bool) -> None:
+        self._organization, self._name, self._admission, self._is_lease = organization, name, admission, is_lease
+        self._steps: list[tuple[Step, tuple[int, int] | None]] = []
+        self._calls = AdmittedCalls(organization)
+        self.decided: dict[str, Any] | None = None
+
+    def follow(self, derived: Derived) -> None:
+        """Follow what records cause."""
+        for decision in read_decisions(derived):
+            if decision["organization"] == self._organization:
+                self._add(decision, _decode(decision.get("body") or "{}"))
+        self._calls.follow(derived)
+
+    def tell(self) -> list[Step]:
+        """Return what came after the answer: the settlements of a whole lease as one."""
+        steps, settlements = [], list[Step]()
+        for step, position in self._steps:
+            if position in self._calls.unknown:
+                step.body["unknown"] = self._calls.unknown[position]
+            if self._is_lease and position is not None and self._admission == self._name:
+                settlements.append(step)
+            else:
+                steps.append(step)
+        if settlements:
+            bodies = [step.body for step in settlements]
+            sums = {field: sum_charges(bodies, field) for field in ("counted", "overshoot")}
+            facts = {"calls": len(bodies), "unknown": sum("unknown" in body for body in bodies), **sums}
+            steps.append(Step(LEASE_SETTLED, settlements[-1].time_us, facts))
+        steps += [
+            Step(CHANGED, change.time_us, {"reason": change.reason, "before": change.before, "after": change.after})
+            for change in self._calls.changes
+        ]
+        return sorted(steps, key=lambda step: step.time_us)
+
+    def _add(self, decision: dict[str, Any], body: dict[str, Any]) -> None:
+        name, time_us = body.get("lease" if self._is_lease else "admission"), _read_time_us(decision)
+        if decision["decision"] in _ANSWERS and name == self._name:
+            if self.decided is None:
+                is_refused = decision["decision"] == "lease.refused"
+                self.decided = {"answer": "deny" if is_refused else "allow"} | body if self._is_lease else body
+        elif decision["decision"] == SETTLED and self._is_settled(body["admission"]):
+            self._steps.append((Step(SETTLED, time_us, body), self._calls.add(decision)))
+        elif name == self._name and decision["decision"] != SETTLED and self._admission == self._name:
+            self._steps.append((Step(decision["decision"], time_us, body), None))
+
+    def _is_settled(self, admission: str) -> bool:
+        if not self._is_lease or self._admission != self._name:
+            return admission == self._admission
+        leased_name = read_leased_name(admission)
+        return admission == self._name or (leased_name is not None and leased_name.lease == self._name)
+
+
 def _find_ask(log: Log, organization: str, admission: str) -> tuple[Record, Event]:
-    """Find the first event that asked under a name, and its record."""
+    """Find the first event that asked under a name, and its record: for an admission from a lease that of the lease."""
+    leased_name = read_leased_name(admission)
+    name = admission if leased_name is None else leased_name.lease
     for record in records(log, EVENTS, partition_of(organization)):
-        if record.organization != organization or _MARKER not in record.value:
+        if record.organization != organization or not any(marker in record.value for marker in _MARKERS):
             continue
         for index, line in enumerate(record.value.split(b"\n")):
-            if _MARKER in line:
+            if any(marker in line for marker in _MARKERS):
                 event = parse_line(index, line, organization)
-                if event.kind == "admission" and event.id == admission and event.data.get("action") != "release":
+                if event.id == name and event.kind in _ASKING and event.data.get("action") not in _ENDING:
                     return record, event
     raise TallyError(
         f"organization {organization} has no admission {admission!r}: give the id of the ask, which is `admission` of "
-        "its answer"
+        "its answer, or `lease` of that to a lease"
     )
 
 
@@ -138,7 +201,7 @@ def _choose_paths(state: State, ask: Ask, greatest: Amounts, now_us: int) -> lis
     """Choose the grant of each scope that decides, each with those above it."""
     choice = choose_grants(state, ask, ask.call, greatest, now_us)
     holdings = [list_candidates(names, ask.grant) for _, names in list_holdings(state, ask.organization, ask.scopes)]
-    paths = [_choose_path([load_path(state, ask.organization, name) for name in names], choice) for names in holdings]
+    paths = [choose_path([load_path(state, ask.organization, name) for name in names], choice) for names in holdings]
     charged = frozenset(grant.name for path in paths for grant in path)
     chosen_paths = []
     for path in paths:
@@ -148,14 +211,6 @@ def _choose_paths(state: State, ask: Ask, greatest: Amounts, now_us: int) -> lis
         request = AskedCall(ask.organization, ask.call, amounts, charged, state, now_us)
         chosen_paths.append(ChosenPath(path, request, path[0].name not in choice.grants))
     return chosen_paths
-
-
-def _choose_path(paths: Sequence[list[Grant]], choice: Choice) -> list[Grant]:
-    """Choose the path of the grant that allows the call, else of the one whose refusal counts."""
-    refusing = {refusal.grant for refusal in choice.refusals}
-    allowing = next((path for path in paths if path[0].name in choice.grants), None)
-    refused = next((path for path in paths if any(grant.name in refusing for grant in path)), paths[0])
-    return allowing or refused
 
 
 def _find_way_out(paths: Sequence[ChosenPath]) -> WayOut:

@@ -101,9 +101,10 @@ def _read_amounts(line: Mapping[str, Any], calls: int) -> Amounts:
         for name in ("billed_cost", "list_cost")
     )
     greatest_cost = line.get("greatest_unpriced_cost")
-    is_unknown = line["pricing"] not in _KNOWN_PRICINGS and line.get("payer") != "customer"
+    is_unknown = line["pricing"] not in _KNOWN_PRICINGS
     known_tokens = max(sum(part["quantity"] for part in tokens.values()), told_tokens)
     return Amounts(
         billed, notional, line.get("currency"), (known_tokens or None) if is_unknown else known_tokens,
         calls, parse_text(greatest_cost) if is_unknown and greatest_cost is not None else None, is_unknown,
+        line.get("payer") == "customer",
     )  # fmt: skip

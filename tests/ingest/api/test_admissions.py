@@ -171,16 +171,6 @@ def test_a_sentence_has_amounts_without_zeros_that_say_nothing(left: str | int, 
     assert f"has {text} left of" in admissions.explain_refusal(decision)
 
 
-@pytest.mark.parametrize("reason", ["unpriced", "currency", "unknown usage"])
-def test_a_limit_whose_room_was_not_asked_does_not_say_that_nothing_is_left(reason: str) -> None:
-    decision = {
-        "answer": "deny", "model": "m", "reason": reason, "retryable": False, "grant": "search", "granted_by": "p_1",
-        "limit": "tokens//total", "left": 0, "refill_us": None, "detail": "USD",
-    }  # fmt: skip
-    answer = admissions.describe_reply("a", Position(0, 0, 0), Reply("counted", decision), datetime.now(UTC))
-    assert "left" not in answer and answer["limit"] == "tokens//total"
-
-
 def test_concurrent_callers_never_get_beyond_a_limit(own_server: Served) -> None:
     """Fifty at once on one grant of seventeen calls: seventeen are allowed, however they arrive."""
     own_server.start()

@@ -121,6 +121,21 @@ def test_each_decision_about_a_grant_is_told_with_what_it_holds_for(gate: Served
             assert [stop["reason"] for stop in late.read()["stopped"]] == ["revoked"]
 
 
+def test_exhaustion_is_told_whatever_thresholds_a_limit_names(gate: Served) -> None:
+    """And again, where a person raised the limit a little, so that it is still near."""
+    with subscribed(gate, "?kind=exhausted,refilled") as stream:
+        assert stream.read()["event"] == "state"
+        give(gate, "near", calls(20, thresholds=[50]))
+        use(gate, "near", "most", 1, calls=20)
+        assert stream.read_until("exhausted", grant="near")["thresholds"] == [50, 100]
+        with subscribed(gate, "?grant=near") as late:
+            assert [limit["used"] for limit in late.read()["exhausted"]] == [20]
+        change(gate, "near", "extended", limits=[calls(21)])
+        stream.read_until("refilled", grant="near")
+        use(gate, "near", "last")
+        assert stream.read_until("exhausted", grant="near")["used"] == 21
+
+
 @pytest.mark.parametrize("dimension", ["session", "key"])
 def test_a_session_or_key_that_is_stopped_is_denied_as_final(gate: Served, dimension: str) -> None:
     name = f"final-{dimension}"

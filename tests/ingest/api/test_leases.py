@@ -55,7 +55,8 @@ def test_a_lease_is_asked_for_used_and_returned(gate: Served) -> None:
     assert returned.json() == {
         "lease": "l-1", "returned": [{"grant": "lent", "limit": "calls//total", "amount": 7}]
     }  # fmt: skip
-    assert post(gate, "/v1/leases/l-2/return", calls=7).json() == {"lease": "l-2", "returned": []}
+    unknown = post(gate, "/v1/leases/l-2/return", calls=7)
+    assert (unknown.status, unknown.json()["lease"]) == (404, "l-2") and "'l-2'" in unknown.json()["detail"]
     assert ask(gate, {"team": "lent", "model": "gpt-4o", "calls": 36}).status == 200, "3 are used, and 1 is leased"
     assert ask(gate, {"team": "lent", "model": "gpt-4o"}).status == 429
 
@@ -68,6 +69,8 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
         ({"team": "bare", "calls": -1}, 422, None),
         ({"team": "bare", "billed": "1"}, 422, None),
         ({"team": "bare", "calls": 1, "prompt": "MARK"}, 422, None),
+        ({"team": "bare", "calls": 0}, 422, None),
+        ({"team": "bare", "billed": "0.00", "currency": "USD"}, 422, None),
         ({"action": "return", "lease": "l"}, 422, None),
         ({"id": ""}, 422, None),
     ):
@@ -77,6 +80,10 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
         assert status == 422 or document["reason"] == reason
         assert b"MARK" not in answer.body and not document["detail"].startswith("data")
         assert not {"asked", "left"} & document.keys(), "the caller knows what it asked, and no room was asked"
+    document = post(gate, "/v1/leases", team="bare", calls=1, tokens=0).json()
+    assert (
+        document["field"] == "tokens" and "tokens is 0" in document["detail"] and "leave it out" in document["detail"]
+    )
     assert ask(gate, {"team": "bare"}).status == 200
     answer = post(gate, "/v1/leases", team="bare", calls=1)
     assert (answer.status, answer.headers["retry-after"], answer.json()["reason"]) == (429, "1", "limit")
@@ -86,6 +93,15 @@ def test_a_lease_that_is_refused_says_why(gate: Served) -> None:
     for content in (b"{", b"[]"):
         headers["Authorization"] = f"Bearer {gate.bearer('write')}"
         assert gate.ask("/v1/leases", "POST", content, 60, **headers).status == 400
+
+
+def test_a_lease_of_dollars_takes_no_euros_back(gate: Served) -> None:
+    give(gate, "lender", {"meter": "billed", "amount": "8", "currency": "USD"})
+    assert post(gate, "/v1/leases", id="l-usd", team="lender", billed="2", currency="USD").status == 200
+    answer = post(gate, "/v1/leases/l-usd/return", billed="1", currency="EUR")
+    assert (answer.status, answer.json()["field"], answer.json()["lease"]) == (422, "currency", "l-usd")
+    returned = post(gate, "/v1/leases/l-usd/return", billed="1", currency="USD").json()["returned"]
+    assert [charge["amount"] for charge in returned] == ["1.000000000000"]
 
 
 def test_a_lease_that_nobody_answers_stands() -> None:

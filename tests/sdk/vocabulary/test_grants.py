@@ -46,5 +46,8 @@ def test_a_release_and_a_return_name_what_they_end_and_nothing_else() -> None:
     for lease in ({"action": "return"}, {"lease": "l"}, {"action": "return", "lease": "l", "team": "t"}):
         with pytest.raises(ValueError, match=r"give both, or none|names its lease"):
             Lease.model_validate(lease)
+    with pytest.raises(ValueError, match="tokens is 0"):
+        Lease.model_validate({"tokens": 0})
+    Lease.model_validate({"action": "return", "lease": "l", "tokens": 0})
     with pytest.raises(ValueError, match="currency goes with"):
         Lease.model_validate({"billed": "1"})

@@ -20,7 +20,7 @@ from tally.cli.grant_options import build_allow, build_limits
 from tally.product.grants.changes import complete_limits
 from tally.product.grants.explanation import Explanation, explain_admission
 from tally.product.grants.explanation_text import describe_explanation, list_explanation_facts
-from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, control
+from tests.streams.build import DOCUMENTS, START, START_MS, adopt, call, control, correction
 from tests.tally.conftest import invoke
 
 MONEY = {"meter": "billed", "currency": "USD", "window": {"rolling_s": 86_400}}
@@ -70,6 +70,11 @@ class Home:
 
 def ask(id: str, **data: Any) -> bytes:
     event = {"specversion": "1.0", "id": id, "source": "app", "type": "tallystick.admission.v1", "data": CALL | data}
+    return json.dumps(event | {"time": START.isoformat()}).encode()
+
+
+def lease(id: str, **data: Any) -> bytes:
+    event = {"specversion": "1.0", "id": id, "source": "app", "type": "tallystick.lease.v1", "data": data}
     return json.dumps(event | {"time": START.isoformat()}).encode()
 
 
@@ -135,6 +140,48 @@ def test_an_expired_reservation_and_one_under_way_are_told(home: Home) -> None:
     for number in range(12):
         home.append(call(f"later {number}", 0))
     assert "expired 2026-01-05 12:00:13: gave back 1 of billed" in describe(home.explain("short"))
+
+
+def test_what_was_not_known_of_a_call_and_its_corrections_are_told(home: Home) -> None:
+    home.grant("search", limits=[MONEY | {"amount": "9"}])
+    home.append(ask("a"), ask("b"))
+    home.append(call("odd", 3, team="search", admission="a", tokens=None, usage_source="missing"))
+    home.append(call("plain", 3, team="search", admission="b", tokens={"input": 500_000}))
+    assert "its cost was not known (usage missing), so limits counted its bound" in describe(home.explain("a"))
+    assert "became" not in describe(home.explain("b")) and "not known" not in describe(home.explain("b"))
+    home.append(correction("r", "odd", replacement={"team": "search", "model": "m1", "tokens": {"input": 20_000}}))
+    home.append(call("plain", 3, team="search", tokens={"input": 700_000}, revision=1))
+    home.append(correction("s", "odd"))
+    lines = [line for line in describe(home.explain("a")).splitlines() if "corrected" in line]
+    assert [line.partition(" (")[2] for line in lines] == [
+        "replacement): 0 USD and what is not known, 0 tokens became 0.02 USD, 20,000 tokens",
+        "reversal): 0.02 USD, 20,000 tokens became nothing",
+    ]
+    (line,) = (line for line in describe(home.explain("b")).splitlines() if "corrected" in line)
+    assert "(revision): 0.5 USD, 500,000 tokens became 0.7 USD, 700,000 tokens" in line
+
+
+def test_a_lease_is_explained_with_what_its_holder_spent(home: Home) -> None:
+    home.grant("search", limits=[MONEY | {"amount": "8"}, CALLS | {"amount": 2}])
+    fields: dict[str, Any] = {"team": "search", "billed": "5", "currency": "USD", "calls": 9, "holder": "gateway"}
+    home.append(lease("l-1", **fields))
+    home.append(lease("l-2", team="search", billed="5", currency="USD"))
+    first = f"l-1/1/billed={10**12},calls=1"
+    home.append(call("one", 3, team="search", admission=first, tokens={"input": 300_000}))
+    text = describe(home.explain("l-1"))
+    assert "Lease l-1: given" in text and "billed 5, currency USD, calls 9, holder gateway, team search" in text
+    assert "leased      2 of billed/USD/86400s (search), 1 of calls//day@UTC (search)" in text
+    assert "1 call settled" in text and "counted 0.3 of billed/USD/86400s (search), 1 of calls//day@UTC" in text
+    assert {limit.usage.limit.key: limit.amount for limit in home.explain("l-1").limits} == {
+        "billed/USD/86400s": 5 * 10**12, "calls//day@UTC": 9,
+    }  # fmt: skip
+    home.append(lease("back", action="return", lease="l-1", billed="0.5", currency="USD"))
+    text = describe(home.explain("l-1"))
+    assert "returned 2026-01-05 12:00:06: 0.5 of billed/USD/86400s (search)" in text, text
+    text = describe(home.explain(first))
+    assert f"Admission {first}, from lease l-1" in text and "settled" in text and "returned" not in text
+    text = describe(home.explain("l-2"))
+    assert "Lease l-2: refused" in text and "counts what this lease names no amount of" in text
 
 
 def test_a_scope_without_grants_asks_for_none(home: Home) -> None:

@@ -83,7 +83,7 @@ class GrantLimit(Model):
     currency: Currency | None = None
     window: GrantWindow | None = Field(default=None, description="the life of the grant where absent")
     thresholds: Annotated[tuple[Percent, ...], Field(min_length=1, max_length=8, strict=False)] | None = Field(
-        default=None, description="percents that are told once; 50, 80 and 100 where absent"
+        default=None, description="percents that are told once, beside 100; 50 and 80 where absent"
     )
     at_limit: Literal["warn", "downgrade", "throttle", "deny"] | None = Field(
         default=None, description="what an admission answers where there is no room; deny where absent"

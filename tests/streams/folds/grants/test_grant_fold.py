@@ -226,3 +226,25 @@ def test_a_limit_in_a_currency_without_prices_applies_and_says_that_it_counts_no
         "no price and no contract in force is in EUR, so no spend counts: set the limit in USD, or adopt prices in EUR"
     )
     assert "reason" not in list_decisions((0, grant("a", "search", limits=[limit(10)])))[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "warning"),
+    [
+        ("m-1", "no price book in force has a price of the model 'm-1', so no limit of money downgrades to it: name "
+                "another model, such as 'm1', or adopt a book that prices it"),
+        ("gpt", "no price book in force has a price of the model 'gpt', so no limit of money downgrades to it: name "
+                "another model, or adopt a book that prices it"),
+        ("M1", None), ("acme/m1", None), ("m1-latest", None), ("house", None),
+    ],
+)  # fmt: skip
+def test_a_limit_that_downgrades_to_a_model_without_a_price_says_so(model: str, warning: str | None) -> None:
+    alias = control("alias", "model.aliased", name="house", priced_provider="acme", priced_model="m1")
+    (applied,) = (
+        decision
+        for decision in list_decisions(
+            (0, alias), (0, grant("a", "search", limits=[limit(10, at_limit="downgrade", downgrade_to=model)]))
+        )
+        if decision["event_id"] == "a"
+    )
+    assert (applied["decision"], applied.get("reason")) == ("control.applied", warning)

@@ -384,8 +384,13 @@ class History:
         if self.leases:
             name, _ = self.draw.choice(self.leases)
             unused = {meter: self.draw.randint(0, 6) for meter in ("billed", "tokens", "calls")}
-            leases.return_lease(self.state, ORGANIZATION, name, unused, self.now)
-            audit_leases.return_lease(self.rights, name, unused)
+            currency = self.draw.choice((None, "USD", "EUR"))
+            returned = leases.return_lease(self.state, ORGANIZATION, name, unused, self.now, currency)
+            obstacle = audit_leases.find_return_obstacle(self.rights, name, currency)
+            if obstacle is None:
+                self.check(list(returned), audit_leases.return_lease(self.rights, name, unused), f"return of {name}")
+            else:
+                self.check(returned, obstacle, f"return of {name}")
 
 
 def test_the_core_decides_as_the_audit_on_random_histories(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,23 @@ def test_a_call_without_usage_counts_the_tokens_that_were_reserved() -> None:
     assert [answer["answer"] for answer in read_bodies(decisions, "admission.decided")] == ["allow", "deny"]
 
 
+def test_a_call_on_a_customers_own_key_counts_no_less_of_what_is_not_known() -> None:
+    """It is billed nothing for sure; tokens count as reserved, and the list cost by its bound."""
+    tokens: dict[str, Any] = {"meter": "tokens", "amount": 100_000, "window": {"rolling_s": 86_400}}
+    decisions = list_decisions(
+        (0, grant("g", "search", limits=[tokens, limit(9), limit(9, meter="notional")])),
+        (1, ask("a", payer="customer")),
+        (2, call("call", 2, team="search", admission="a", payer="customer", usage_source="missing", tokens=None,
+                 max_tokens=50_000)),
+        (3, ask("b", payer="customer")),
+    )  # fmt: skip
+    (settled,) = read_bodies(decisions, "admission.settled")
+    assert {charge["limit"]: charge["amount"] for charge in settled["counted"]} == {
+        "tokens//86400s": 100_000, "notional/USD/86400s": "1.450000000000",
+    }  # fmt: skip
+    assert [answer["answer"] for answer in read_bodies(decisions, "admission.decided")] == ["allow", "deny"]
+
+
 def test_a_release_gives_back_once() -> None:
     decisions = list_decisions(
         (0, grant("g", "search", limits=[limit(1)])),
@@ -146,6 +163,7 @@ def test_an_unpriced_call_is_refused_unless_the_policy_counts_tokens_only() -> N
         limits = [limit(1, unknown_usage=policy)]
         (answer,) = list_answers((0, grant("g", "search", limits=limits)), (1, ask("a", model="nobody's")))
         assert answer.get("reason") == expected
+        assert expected is None or "left" not in answer, "it was not asked"
 
 
 def test_a_limit_offers_its_cheaper_model_or_asks_to_wait() -> None:
