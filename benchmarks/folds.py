@@ -12,7 +12,7 @@ from streams.folds.entry import Entry
 from streams.folds.event import Event, parse_record
 from streams.folds.identity import Identities, find_quarantine_reason, take_identity
 from streams.folds.rating import adopt_price_book, rate_call
-from streams.folds.runaways import repeated_tool
+from streams.folds.runaways import watch
 from streams.folds.state import State
 from streams.replay import open_catalogues
 from streams.runtime import reduce_garbage_collection
@@ -72,7 +72,7 @@ def main(events: int = 40_000) -> None:
             lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
         ),
         "runaways": repeat_step(
-            lambda event, offset: repeated_tool.watch_entry(event, entries[event.identity], watched, emit), watched
+            lambda event, offset: watch.watch_entry(event, entries[event.identity], watched, emit), watched
         ),
         "chain (parsing, all folds, encoding)": chain,
     }

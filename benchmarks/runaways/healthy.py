@@ -40,6 +40,16 @@ def process_list_alike(draw: random.Random) -> list[Session]:
     return [recorder.finish()]
 
 
+def fill_template(draw: random.Random) -> list[Session]:
+    """A prompt for each row of a list, by a template: prompts that hardly differ."""
+    recorder = _begin(draw)
+    prompt = draw.getrandbits(64)
+    for _ in range(draw.randint(20, 100)):
+        near = prompt ^ (1 << draw.randrange(64)) ^ (1 << draw.randrange(64))
+        recorder.call(growth=draw.randint(-50, 50), seconds=draw.uniform(0.5, 3), prompt_hash=f"{near:016x}")
+    return [recorder.finish()]
+
+
 def test_each_once(draw: random.Random) -> list[Session]:
     """Twelve agents of a session that each run the tests once."""
     recorder = _begin(draw)
@@ -61,7 +71,7 @@ def mend_until_green(draw: random.Random) -> list[Session]:
     recorder = _begin(draw)
     for failures in range(draw.randint(4, 12), -1, -1):
         recorder.use_tool("run", "tests", f"{failures} failed")
-        recorder.use_tool("edit_file")
+        recorder.use_tool("edit_file", result="done")
     return [recorder.finish()]
 
 
@@ -81,8 +91,18 @@ def look_between_edits(draw: random.Random) -> list[Session]:
     """A command that says the same between edits, as `git status` or a linter without findings does."""
     recorder = _begin(draw)
     for _ in range(draw.randint(4, 15)):
-        recorder.use_tool("edit_file")
+        recorder.use_tool("edit_file", result="done")
         recorder.use_tool("run", "lint", "no findings")
+    return [recorder.finish()]
+
+
+def write_files(draw: random.Random) -> list[Session]:
+    """Up to fifteen files that are written one after the other; the tool says of each that it is done."""
+    recorder = _begin(draw)
+    for _ in range(draw.randint(1, 4)):
+        recorder.work(draw.randint(2, 6))
+        for _ in range(draw.randint(2, 15)):
+            recorder.use_tool("write_file", result="done")
     return [recorder.finish()]
 
 
@@ -107,11 +127,13 @@ HEALTHY: Mapping[str, tuple[Callable[[random.Random], list[Session]], int]] = {
     "polling": (poll, 4),
     "a list": (process_list, 4),
     "a list answered yes or no": (process_list_alike, 2),
+    "a template for each row": (fill_template, 2),
     "twelve agents that test": (test_each_once, 1),
     "a daily report": (run_daily, 1),
     "tests until they pass": (mend_until_green, 4),
     "retries that wait": (retry_with_patience, 3),
     "the same look between edits": (look_between_edits, 4),
+    "files that are written": (write_files, 4),
     "a launch": (be_many, 1),
 }
 """Each pattern with its weight in the traffic."""

@@ -60,7 +60,7 @@ class Recorder:
             if share < 0.35:
                 self.use_tool("read_file")
             elif share < 0.6:
-                self.use_tool("edit_file")
+                self.use_tool("edit_file", result="done")
             elif share < 0.75:
                 self.use_tool("run", "tests")
             elif share < 0.85:
