@@ -1,16 +1,15 @@
 """How well runaways are found, and how often healthy sessions are taken for one.
 
-``python -m benchmarks.runaways.detection [HEALTHY] [RUNAWAYS] [SEED]``. So many healthy sessions, and so many runaways of each
-pattern, begin at random moments of a day. Each watcher reads all of it in the order of time. Printed are, for each: recall
-(runaways that it pages for after they began), precision (pages that are of a runaway), pages for each thousand
-healthy sessions, and the median delay from a runaway's first call to the page, in calls, seconds and dollars. Then
-the recall by pattern, and the false pages by pattern.
+``python -m benchmarks.runaways.detection [HEALTHY] [RUNAWAYS] [SEED]``. So many healthy sessions, and so many runaways
+of each pattern, begin at random moments of a day. Each watcher reads all of it in the order of time. Printed are, for
+each: recall (runaways that it pages for after they began), precision (pages that are of a runaway), pages for each
+thousand healthy sessions, and the median delay from a runaway's first call to the page, in calls, seconds and dollars.
+Then the recall by pattern, and the false pages by pattern.
 """
 
 import random
 import statistics
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,9 +37,7 @@ def main(healthy: int = 2_000, runaways: int = 20, seed: int = 1) -> None:
     sessions = draw_sessions(healthy, runaways, seed)
     traffic = list_traffic(sessions, seed)
     onsets = sum(labelled.session.onset is not None for labelled in sessions.values())
-    print(
-        f"{len(traffic):,} calls of {len(sessions) - onsets:,} healthy sessions and {onsets:,} runaways, seed {seed}"
-    )
+    print(f"{len(traffic):,} calls of {len(sessions) - onsets:,} healthy sessions and {onsets:,} runaways, seed {seed}")
     pages = {name: watch(traffic) for name, watch in WATCHERS.items()}
     for name, watched in pages.items():
         print(f"  {name:14} {describe_pages(sessions, watched)}")
@@ -73,9 +70,7 @@ def list_traffic(sessions: Sessions, seed: int) -> list[TrafficStep]:
     traffic = []
     for name, (_, session) in sessions.items():
         begin_s = begins.setdefault(session.steps[0].fields["agent"], draw.uniform(0, DAY_S))
-        traffic += [
-            TrafficStep(begin_s + step.at_s, name, index, step) for index, step in enumerate(session.steps)
-        ]
+        traffic += [TrafficStep(begin_s + step.at_s, name, index, step) for index, step in enumerate(session.steps)]
     return sorted(traffic, key=lambda moment: moment.at_s)
 
 
@@ -91,7 +86,9 @@ def describe_pages(sessions: Sessions, pages: Pages) -> str:
         seconds.append(looped[-1].at_s - looped[0].at_s)
         dollars.append(sum(map(price_step, looped)))
         saved += sum(map(price_step, session.steps[index + 1 :]))
-    lost = sum(price_step(step) for name in runaways for step in sessions[name].session.steps[sessions[name].session.onset :])
+    lost = sum(
+        price_step(step) for name in runaways for step in sessions[name].session.steps[sessions[name].session.onset :]
+    )
     per_thousand = 1_000 * healthy_pages / (len(sessions) - len(runaways))
     if not found:
         return f"recall 0.00, {per_thousand:.1f} pages per 1,000 healthy sessions"

@@ -80,9 +80,7 @@ def retry_with_patience(draw: random.Random) -> list[Session]:
     recorder = _begin(draw)
     recorder.work(5)
     for attempt in range(draw.randint(2, 5)):
-        recorder.call(
-            seconds=2.0**attempt, growth=0, status="error", error_code="rate_limit_exceeded", attempt=attempt
-        )
+        recorder.call(seconds=2.0**attempt, growth=0, status="error", error_code="rate_limit_exceeded", attempt=attempt)
     recorder.work(10)
     return [recorder.finish()]
 

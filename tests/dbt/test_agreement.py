@@ -18,7 +18,7 @@ from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
 from streams.folds.identity import Identities
-from streams.folds.runaways import repeated_tool
+from streams.folds.runaways import watch
 from streams.folds.state import State
 from streams.replay import open_catalogues
 from tests.dashboards.server import warehouse
@@ -146,14 +146,15 @@ class Ledger:
         series[-1] += sum(_money(kept.amount(scope.spent(bucket, self.rows))) for bucket in ahead)
         return series
 
-    def run(self, session: str) -> tuple[Any, ...] | None:
-        """What the fold remembers of a session whose alert is open."""
-        run = self.rows.get((repeated_tool.NAME, self.organization, session))
+    def run(self, session: str, agent: str) -> tuple[Any, ...] | None:
+        """What the fold remembers of an agent whose alert is open."""
+        run = self.rows.get((watch.NAME, self.organization, session, agent))
         if run is None or run.alert is None:
             return None
         spent = {currency: _money(amount) for currency, amount in run.spent}
         at = (_moment(run.since_us), _moment(run.last_us))
-        return (self.organization, session, run.alert, run.call.tool, run.call.arguments_hash, run.repeats, spent, *at)
+        call = (run.first.tool, run.first.asked) if run.detector == "repeated_tool" else ("", "")
+        return (self.organization, session, run.alert, *call, run.repeats, spent, *at)
 
 
 def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:

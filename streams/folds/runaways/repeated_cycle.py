@@ -3,9 +3,9 @@
 from streams.folds.runaways.run import Run
 from streams.folds.runaways.signs import has_growth, has_haste
 
-MIN_REPEATS = 5
+MIN_EXACT_REPEATS = 4
 
 
 def is_found(run: Run) -> bool:
-    is_exact = run.exact_repeats == run.repeats and not run.is_one_call
-    return is_exact and run.kinds != ("prompt",) and run.repeats >= MIN_REPEATS and (has_growth(run) or has_haste(run))
+    is_cycle = run.exact_repeats >= MIN_EXACT_REPEATS and not run.is_one_call and run.kinds != ("prompt",)
+    return is_cycle and (has_growth(run) or has_haste(run))

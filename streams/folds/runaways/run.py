@@ -1,8 +1,8 @@
 """A run: calls of one agent in a session that bring nothing new, one after the other (pure).
 
-What a call brings is what its tool answered, whatever it was asked; the error with which it failed; what it asked a tool
-for where its source keeps no hashes of results; or its prompt, where it used no tool. It is *known* where the agent
-had it among its last few in the session. The first new thing ends a run, and begins the next.
+What a call brings is what its tool answered, whatever it was asked; the error with which it failed; what it asked a
+tool for where its source keeps no hashes of results; or its prompt, where it used no tool. It is *known* where the
+agent had it among its last few in the session. The first new thing ends a run, and begins the next.
 """
 
 from typing import NamedTuple
@@ -35,17 +35,18 @@ class Signature(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Tell whether the other brought the same."""
         if (self.kind, self.tool) != (other.kind, other.tool):
             return False
-        return self.brought == other.brought or self.kind == "prompt" and _is_near(self.brought, other.brought)
+        return self.brought == other.brought or (self.kind == "prompt" and _is_near(self.brought, other.brought))
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The latest run of an agent in a session. Spent is at list price, whoever pays, in pico by currency.
 
     ``known`` is what the agent's last calls brought, ``repeats`` the run's calls with its first, ``exact_repeats``
-    those that were asked the same too, ``intervals_us`` the first, the shortest, the longest and the last time from a
-    call to the next, ``input_tokens`` those of the first and of the last call.
+    those at its end that were asked the same too, ``intervals_us`` the first, the shortest, the longest and the last
+    time from a call to the next, ``input_tokens`` those of the first and of the last call.
     """
 
+    first: Signature
     known: tuple[Signature, ...]
     kinds: tuple[str, ...]
     repeats: int
@@ -100,8 +101,8 @@ def begin_run(known: tuple[Signature, ...], signature: Signature, call: WatchedC
     """Return the run that a call with something new begins."""
     tokens = call.input_tokens or 0
     return Run(
-        (*known, signature)[-MAX_KNOWN:], (signature.kind,), 1, 1, True, call.time_us, call.time_us, (0, 0, 0, 0),
-        (tokens, tokens), (), (call.evidence,), call.team,
+        signature, (*known, signature)[-MAX_KNOWN:], (signature.kind,), 1, 0, True, call.time_us, call.time_us,
+        (0, 0, 0, 0), (tokens, tokens), (), (call.evidence,), call.team,
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:
         known=(*rest, signature)[-MAX_KNOWN:],
         kinds=run.kinds if signature.kind in run.kinds else tuple(sorted((*run.kinds, signature.kind))),
         repeats=run.repeats + 1,
-        exact_repeats=run.exact_repeats + is_exact,
+        exact_repeats=run.exact_repeats + 1 if is_exact else 0,
         is_one_call=run.is_one_call and is_same,
         last_us=max(run.last_us, call.time_us),
         intervals_us=(first_us, min(shortest_us, interval_us), max(longest_us, interval_us), interval_us),

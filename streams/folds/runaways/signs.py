@@ -1,5 +1,4 @@
-"""What tells a loop from work that looks like one (pure). Thresholds are set on simulated sessions: docs/benchmarks.md.
-"""
+"""What tells a loop from work that looks like one (pure). Its thresholds: docs/benchmarks.md."""
 
 from streams.folds.runaways.run import Run
 
@@ -8,7 +7,7 @@ MIN_GROWTH_TOKENS = 150
 MAX_HASTE_US = 30 * 1_000_000
 """Who waits longer on average between two calls has been told to wait."""
 MAX_SCHEDULE_SPREAD = 0.1
-MIN_SCHEDULE_US = 5 * 1_000_000
+MIN_SCHEDULE_US = 10 * 1_000_000
 
 
 def has_growth(run: Run) -> bool:

@@ -18,6 +18,7 @@ from streams.folds.fold import Fold
 from streams.folds.runaways.registry import DETECTORS
 from streams.folds.runaways.run import (
     Run,
+    Signature,
     WatchedCall,
     begin_run,
     continue_run,
@@ -45,7 +46,7 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
         run = None
     if signature is None and run is None:
         return
-    if run is None or (signature is not None and not is_known(run, signature)):
+    if run is None or (signature is not None and _is_news(run, signature)):
         assert signature is not None
         if run is not None:
             _resolve_alert(key, run, "another call", emit)
@@ -64,6 +65,11 @@ def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
     if run is not None:
         _resolve_alert(key, run, "silent", emit, due_us=due_us)
     state.delete(key)
+
+
+def _is_news(run: Run, signature: Signature) -> bool:
+    """Tell whether a call ends a run: also one that an alert about a single call does not speak of."""
+    return not is_known(run, signature) or (run.detector == "repeated_tool" and signature != run.first)
 
 
 def _load_run(key: Key, state: State) -> Run | None:
@@ -129,9 +135,8 @@ def _describe_call(run: Run) -> dict[str, str]:
     """Return the call that repeats, where it is one."""
     if run.detector != "repeated_tool":
         return {}
-    signature = run.last_signature
-    result_hash = signature.brought if signature.kind == "result" else ""
-    call = {"tool": signature.tool, "arguments_hash": signature.asked, "result_hash": result_hash}
+    result_hash = run.first.brought if run.first.kind == "result" else ""
+    call = {"tool": run.first.tool, "arguments_hash": run.first.asked, "result_hash": result_hash}
     return {name: value for name, value in call.items() if value}
 
 
