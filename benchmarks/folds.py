@@ -23,7 +23,7 @@ def main(events: int = 40_000) -> None:
     records = workload.build_records(events)
     books = open_catalogues(workload.build_documents())
     controls, *calls = (parse_record(record) for record in records)
-    emit = Emit(controls.record, 0)
+    emit = Emit(controls.record, controls.record.time_ms)
 
     def create_state() -> State:
         rows = State()
@@ -37,6 +37,7 @@ def main(events: int = 40_000) -> None:
     def repeat_step(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
         def run() -> None:
             for record, parsed_events in calls:
+                emit.now_us = record.time_ms * 1000
                 for event in parsed_events:
                     rows.begin()
                     step(event, record.offset)
