@@ -37,8 +37,8 @@ def main(events: int = 40_000) -> None:
     def repeat_step(step: Callable[[Event, int], object], rows: State) -> Callable[[], None]:
         def run() -> None:
             for record, parsed_events in calls:
-                emit.now_us = record.time_ms * 1000
                 for event in parsed_events:
+                    emit.now_us = event.time_us  # as where each arrives as it is made
                     rows.begin()
                     step(event, record.offset)
 
