@@ -70,10 +70,10 @@ def main(events: int = 40_000) -> None:
         ),
         "rating": repeat_step(lambda event, offset: rate_event(event), rows),
         "budgets": repeat_step(
-            lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
+            lambda event, _: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
         ),
         "runaways": repeat_step(
-            lambda event, offset: watch.watch_entry(event, entries[event.identity], watched, emit), watched
+            lambda event, _: watch.watch_entry(event, entries[event.identity], watched, emit), watched
         ),
         "chain (parsing, all folds, encoding)": chain,
     }

@@ -1,4 +1,4 @@
-"""How well runaways are found, and how often healthy sessions are taken for one.
+"""Recall, precision and delay of watchers of runaways on sessions from a seed.
 
 ``python -m benchmarks.runaways.detection [HEALTHY] [RUNAWAYS] [SEED]``. So many healthy sessions, and so many runaways
 of each pattern, begin at random moments of a day. Each watcher reads all of it in the order of time. Printed are, for
@@ -101,7 +101,8 @@ def describe_pages(sessions: Sessions, pages: Pages) -> str:
 
 
 def price_step(step: Step) -> float:
-    return sum(PRICES[name] * tokens for name, tokens in step.fields["tokens"].items()) / 1e6
+    tokens: Mapping[str, int] = step.fields["tokens"]
+    return sum(PRICES[name] * count for name, count in tokens.items()) / 1e6
 
 
 def _is_found(session: Session, index: int) -> bool:

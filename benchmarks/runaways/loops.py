@@ -5,6 +5,7 @@ The patterns are those of agents that looped in public (docs/benchmarks.md names
 
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmarks.runaways.session import Recorder, Session, Step
 
@@ -120,7 +121,7 @@ def start_agents(draw: random.Random) -> list[Session]:
     recorder, onset = _begin(draw)
     for depth in range(LOOPING_CALLS):
         name, above = f"{recorder.agent}-call-{depth}", f"{recorder.agent}-call-{depth - 1}"
-        call_tree = {"parent_call": above, "root_call": f"{recorder.agent}-call-0"} if depth else {}
+        call_tree: dict[str, Any] = {"parent_call": above, "root_call": f"{recorder.agent}-call-0"} if depth else {}
         recorder.call(agent=f"{recorder.agent}-{depth}", growth=0, tool="start_agent", **call_tree)
         recorder.steps[-1] = Step(recorder.at_s, {**recorder.steps[-1].fields, "id": name})
     return [recorder.finish(onset)]

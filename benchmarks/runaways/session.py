@@ -50,8 +50,8 @@ class Recorder:
 
     def use_tool(self, tool: str, arguments: str | None = None, result: str | None = None, **fields: Any) -> None:
         """Record a call that used a tool; its arguments and its result are new where none are given."""
-        used = {"tool": tool, "tool_arguments_hash": arguments or self.make_hash(16)}
-        self.call(**used, tool_result_hash=result or self.make_hash(16), **fields)
+        fields |= {"tool": tool, "tool_arguments_hash": arguments or self.make_hash(16)}
+        self.call(**fields, tool_result_hash=result or self.make_hash(16))
 
     def work(self, calls: int) -> None:
         """Record calls as they are in a session that comes along: other files, other results, tests between edits."""

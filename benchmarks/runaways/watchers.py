@@ -21,11 +21,11 @@ MIN_REPEATS, MAX_STEPS = 3, 25
 
 
 class TrafficStep(NamedTuple):
-    """A call of the traffic: seconds from its beginning, its session, and its index there."""
+    """A call of the traffic: seconds from its beginning, its session, and its place there."""
 
     at_s: float
     session: str
-    index: int
+    place: int
     step: Step
 
 
@@ -43,7 +43,7 @@ def run_folds(traffic: list[TrafficStep]) -> Pages:
             alert = json.loads(line)
             if alert["state"] == "raised":
                 # The record of an event has its place in the traffic, after the record of the prices.
-                pages.setdefault(alert["session"], traffic[derived.cause_offset - 1].index)
+                pages.setdefault(alert["session"], traffic[derived.cause_offset - 1].place)
     return pages
 
 
@@ -75,7 +75,7 @@ WATCHERS: Mapping[str, Watcher] = {
 
 def build_event(moment: TrafficStep) -> InferenceEvent:
     fields = {"session": moment.session, "team": "agents", **MODEL, **moment.step.fields}
-    id = fields.pop("id", f"{moment.session}-{moment.index}")
+    id = fields.pop("id", f"{moment.session}-{moment.place}")
     time = START + timedelta(seconds=moment.at_s)
     return InferenceEvent(id=id, source="benchmark", time=time, data=Inference.model_validate(fields))
 

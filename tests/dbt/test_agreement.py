@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -188,7 +189,8 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
             *said, series = found[key]
             assert series == ledger.series(key, said[-1]) and sum(series) == said[3], key
             assert (*key, *said) == ledger.budget(key)
-        runs = sorted(filter(None, (one.run(session) for one in ledgers for session in ("s1", "s2", "s<3>"))))
+        agents = product(("s1", "s2", "s<3>"), ("a1", ""))
+        runs = sorted(filter(None, (ledger.run(*agent) for ledger, agent in product(ledgers, agents))))
         assert _runaways(client) == runs and runs, "some go on"
 
 

@@ -24,7 +24,7 @@ Evidence = tuple[str, str, int, int, int]
 
 
 class Signature(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a call brought, and what it was asked. ``kind`` is ``result``, ``error``, ``request`` or ``prompt``."""
+    """The thing that a call brought, and what it was asked. ``kind`` is ``result``, ``error``, ``request`` or ``prompt``."""
 
     kind: str
     tool: str
@@ -68,7 +68,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class WatchedCall(NamedTuple):
-    """What a run needs of a call."""
+    """The facts of a call that a run keeps."""
 
     time_us: int
     input_tokens: int | None

@@ -1,4 +1,4 @@
-"""What tells a loop from work that looks like one (pure). Its thresholds: docs/benchmarks.md."""
+"""Signs that tell a loop from work that looks like one (pure). Their thresholds: docs/benchmarks.md."""
 
 from streams.folds.runaways.run import Run
 
