@@ -12,7 +12,7 @@ from streams.folds.entry import Entry
 from streams.folds.event import Event, parse_record
 from streams.folds.identity import Identities, find_quarantine_reason, take_identity
 from streams.folds.rating import adopt_price_book, rate_call
-from streams.folds.runaways import repeated_tool
+from streams.folds.runaways import watch
 from streams.folds.state import State
 from streams.replay import open_catalogues
 from streams.runtime import reduce_garbage_collection
@@ -23,7 +23,7 @@ def main(events: int = 40_000) -> None:
     records = workload.build_records(events)
     books = open_catalogues(workload.build_documents())
     controls, *calls = (parse_record(record) for record in records)
-    emit = Emit(controls.record, 0)
+    emit = Emit(controls.record, controls.record.time_ms)
 
     def create_state() -> State:
         rows = State()
@@ -38,6 +38,7 @@ def main(events: int = 40_000) -> None:
         def run() -> None:
             for record, parsed_events in calls:
                 for event in parsed_events:
+                    emit.now_us = event.time_us  # as where each arrives as it is made
                     rows.begin()
                     step(event, record.offset)
 
@@ -61,18 +62,14 @@ def main(events: int = 40_000) -> None:
     measures: dict[str, Callable[[], object]] = {
         "parsing": lambda: [parse_record(record) for record in records],
         "identity": repeat_step(
-            lambda event, offset: (
-                take_identity(event, offset, identities),
-                find_quarantine_reason(event),
-            ),
-            rows,
+            lambda event, offset: (take_identity(event, offset, identities), find_quarantine_reason(event)), rows
         ),
         "rating": repeat_step(lambda event, offset: rate_event(event), rows),
         "budgets": repeat_step(
-            lambda event, offset: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
+            lambda event, _: budgets.add_spend(event, entries[event.identity], budgeted, emit), budgeted
         ),
         "runaways": repeat_step(
-            lambda event, offset: repeated_tool.watch_entry(event, entries[event.identity], watched, emit), watched
+            lambda event, _: watch.watch_entry(event, entries[event.identity], watched, emit), watched
         ),
         "chain (parsing, all folds, encoding)": chain,
     }

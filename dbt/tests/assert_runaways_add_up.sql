@@ -1,5 +1,5 @@
--- The figures of a resolved alert are the sums of its calls. A row here is a defect. Repeats are calls of
--- the same tool; an alert of another signal names no tool, and counts calls as its detector does.
+-- The figures of a resolved alert are the sums of its calls. A row here is a defect. Prompts without
+-- a tool are counted by the detector alone, which knows their hashes.
 with
 
 runs as (
@@ -36,5 +36,5 @@ left join calls
     on runs.alert_id = calls.alert_id
 
 where
-    (runs.tool != '' and runs.repeats != calls.repeats)
+    (runs.detector != 'repeated_prompt' and runs.repeats != calls.repeats)
     or arraySum(mapValues(runs.spent)) != coalesce(calls.list_cost, 0)

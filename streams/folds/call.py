@@ -24,6 +24,7 @@ class Dimensions(Protocol):
     tool: str | None
     tool_arguments_hash: str | None
     tool_result_hash: str | None
+    prompt_hash: str | None
     payer: str | None
     provider: str | None
     model: str | None
@@ -36,6 +37,7 @@ class Dimensions(Protocol):
     response_cache: str | None
     cached_from: str | None
     status: str | None
+    error_code: str | None
     usage_source: str | None
     max_tokens: int | None
     calls: int | None

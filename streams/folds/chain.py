@@ -33,14 +33,14 @@ from streams.folds.identity import (
     find_quarantine_reason,
     take_identity,
 )
-from streams.folds.runaways.registry import DETECTORS
+from streams.folds.runaways import watch
 from streams.folds.state import Key, State
 from tallystick.vocabulary.controls.prices import PriceRestated
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, *DETECTORS, rules.FOLD, registry.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, watch.FOLD, rules.FOLD, registry.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)

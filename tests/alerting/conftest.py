@@ -103,13 +103,13 @@ class Telling:
         return webhooks.put(self.settings.home, organization, url, form)
 
     def loops(self, *sessions: str, organization: str = "acme") -> None:
-        """Each of these sessions calls a tool alike three times, now."""
+        """Each of these sessions calls a tool alike four times, now."""
         tool = {"tool": "grep", "tool_arguments_hash": "a", "tool_result_hash": "r", "agent": "crawler"}
         log = open_log(self.settings)
         entrance = open_intake(self.settings.home, organization)
         batch = Batch(log, Envelope(organization, "test", "test"), entrance.key)
         for session in sessions:
-            for _ in range(3):
+            for _ in range(4):
                 event = call(uuid.uuid4().hex, session=session, **tool) | {"time": datetime.now(UTC).isoformat()}
                 batch.add(entrance.accept_event(event).line)
         batch.append()

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from streams.folds.chain import NOW, fold_record
 from streams.folds.emit import Emit
 from streams.folds.event import parse_record
 from streams.folds.identity import Identities
-from streams.folds.runaways import repeated_tool
+from streams.folds.runaways import watch
 from streams.folds.state import State
 from streams.replay import open_catalogues
 from tests.dashboards.server import warehouse
@@ -146,14 +147,15 @@ class Ledger:
         series[-1] += sum(_money(kept.amount(scope.spent(bucket, self.rows))) for bucket in ahead)
         return series
 
-    def run(self, session: str) -> tuple[Any, ...] | None:
-        """What the fold remembers of a session whose alert is open."""
-        run = self.rows.get((repeated_tool.NAME, self.organization, session))
+    def run(self, session: str, agent: str) -> tuple[Any, ...] | None:
+        """What the fold remembers of an agent whose alert is open."""
+        run = self.rows.get((watch.NAME, self.organization, session, agent))
         if run is None or run.alert is None:
             return None
         spent = {currency: _money(amount) for currency, amount in run.spent}
         at = (_moment(run.since_us), _moment(run.last_us))
-        return (self.organization, session, run.alert, run.call.tool, run.call.arguments_hash, run.repeats, spent, *at)
+        call = (run.first.tool, run.first.asked) if run.detector == "repeated_tool" else ("", "")
+        return (self.organization, session, run.alert, *call, run.repeats, spent, *at)
 
 
 def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:
@@ -187,7 +189,8 @@ def test_budgets_and_runaways_are_those_of_the_folds(client: Client) -> None:
             *said, series = found[key]
             assert series == ledger.series(key, said[-1]) and sum(series) == said[3], key
             assert (*key, *said) == ledger.budget(key)
-        runs = sorted(filter(None, (one.run(session) for one in ledgers for session in ("s1", "s2", "s<3>"))))
+        agents = product(("s1", "s2", "s<3>"), ("a1", ""))
+        runs = sorted(filter(None, (ledger.run(*agent) for ledger, agent in product(ledgers, agents))))
         assert _runaways(client) == runs and runs, "some go on"
 
 

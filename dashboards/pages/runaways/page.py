@@ -1,4 +1,4 @@
-"""The page Runaways: sessions that repeat a call, active and resolved, with cost, duration and calls."""
+"""The page Runaways: agents that go on and learn nothing new, active and resolved, with cost, duration and calls."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -15,7 +15,7 @@ from dashboards.periods import format_duration
 from dashboards.slices import Slice
 from dashboards.sources import usage
 from dashboards.sources.warehouse import Row, guard_fragment, guard_page
-from ledger.detectors import spell_detector
+from ledger.detectors import describe_detector, spell_detector
 
 MAX_ALERTS = 20
 MAX_CALLS = 50
@@ -115,10 +115,10 @@ def _draw_title(row: Row) -> None:
     agent, session = row["agent"] or "A session", row["session"]
     if row["tool"]:
         draw_heading(f"{agent} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
-        draw_note(f"Session {session}: repeated calls of the same tool with the same arguments and the same result.")
+        draw_note(f"Session {session}: the same tool with the same arguments and the same result, again and again.")
     else:
         draw_heading(f"{agent}: {spell_detector(row['detector'])}")
-        draw_note(f"Session {session}.")
+        draw_note(f"Session {session}: {describe_detector(row['detector'])}.")
 
 
 def _link_evidence(row: Row) -> Html:
@@ -132,6 +132,6 @@ def _link_runaways() -> Html:
 def _show_no_runaways() -> None:
     st.header("No runaways", anchor=False)
     st.write(
-        "No session has called the same tool with the same arguments and the same result three times in a row. "
-        "A session that does appears here within seconds, with its calls."
+        "No agent repeats itself: the same call, a cycle of calls, the same result, error or prompt again and again. "
+        "One that does appears here within seconds, with its calls."
     )

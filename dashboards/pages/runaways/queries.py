@@ -1,4 +1,4 @@
-"""Queries of the page Runaways: sessions that repeat a call, and the calls of one."""
+"""Queries of the page Runaways: agents that learn nothing new, and the calls of one run."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Tables of runaways: sessions that repeat a call, their agents, and the calls of one run."""
+"""Tables of runaways: agents that learn nothing new, and the calls of one run."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -118,7 +118,7 @@ def test_for_a_log_that_is_closed_time_stands_still(tmp_path: Path) -> None:
     while partition.step():
         pass
     end = log.end(EVENTS, 0)
-    partition._state.put(("runaways", "acme", "s"), partition._state.get(("runaways", "acme", "s")), 10**15)
+    partition._state.put(("runaways", "acme", "s", ""), partition._state.get(("runaways", "acme", "s", "")), 10**15)
     partition.tick()
     assert log.end(EVENTS, 0) == end and not partition.step()
 
@@ -132,7 +132,7 @@ def test_something_due_makes_a_tick(tmp_path: Path) -> None:
     end = log.end(EVENTS, 0)
     partition.tick()
     assert log.end(EVENTS, 0) == end
-    key, due_us = ("runaways", "acme", "s"), 10**15
+    key, due_us = ("runaways", "acme", "s", ""), 10**15
     partition._state.put(key, partition._state.get(key), due_us)
     partition.tick()
     assert log.end(EVENTS, 0) == end + 1 and partition.step()

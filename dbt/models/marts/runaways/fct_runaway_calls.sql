@@ -1,5 +1,5 @@
--- A run lies on the log from its first call to the event that ended it. All calls of its session in between
--- belong to it. Detectors judge a call once, as it first came, or fell due: what revises or corrects it
+-- A run lies on the log from its first call to the event that ended it. All calls of its agent in its session
+-- in between belong to it. Detectors judge a call once, as it first came, or fell due: what revises or corrects it
 -- belongs to no run. The index of what fell due with a record has its highest bit set, and comes before the
 -- record's own.
 with
@@ -63,10 +63,16 @@ final as (
         calls.tool as tool,
         calls.model as model,
         calls.status as status,
-        runs.tool != ''
-        and calls.tool = runs.tool
-        and calls.tool_arguments_hash = runs.arguments_hash
-        and calls.tool_result_hash = runs.result_hash as is_repeat,
+        multiIf(
+            runs.tool != '',
+            calls.tool = runs.tool
+            and calls.tool_arguments_hash = runs.arguments_hash
+            and calls.tool_result_hash = runs.result_hash,
+            runs.detector = 'repeated_prompt',
+            calls.tool = '',
+            calls.status = 'error'
+            or (calls.tool != '' and (calls.tool_arguments_hash != '' or calls.tool_result_hash != ''))
+        ) as is_repeat,
         calls.pricing as pricing,
         calls.currency as currency,
         calls.tokens as tokens,
@@ -80,6 +86,7 @@ final as (
             calls.log_partition = runs.log_partition
             and calls.organization = runs.organization
             and calls.session = runs.session
+            and calls.agent = runs.agent
 
     where
         (calls.log_offset, reinterpretAsInt32(calls.event_index))

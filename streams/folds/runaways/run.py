@@ -1,0 +1,145 @@
+"""A run: calls of one agent in a session that bring nothing new, one after the other (pure).
+
+What a call brings is what its tool answered, whatever it was asked; the error with which it failed; what it asked a
+tool for where its source keeps no hashes of results; or its prompt, where it used no tool. It is *known* where the
+agent had it among its last few in the session. The first new thing ends a run, and begins the next.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from ledger.token_classes import INPUT_CLASSES
+from streams.folds.call import Call, Dimensions
+
+MAX_KNOWN = 8
+"""What an agent had before it has so many others is new again; cycles of more steps are not seen."""
+MAX_PROMPT_BITS = 6
+"""Similarity hashes of prompts that differ in a word differ in so many bits of 64 at most."""
+MIN_EVIDENCE = 3
+
+Evidence = tuple[str, str, int, int, int]
+"""Source, id and position of a call."""
+
+
+class Signature(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The thing that a call brought, and what it was asked. Kinds: ``result``, ``error``, ``request``, ``prompt``."""
+
+    kind: str
+    tool: str
+    brought: str
+    asked: str
+
+    def is_known_by(self, other: "Signature") -> bool:
+        """Tell whether the other brought the same."""
+        if (self.kind, self.tool) != (other.kind, other.tool):
+            return False
+        return self.brought == other.brought or (self.kind == "prompt" and _is_near(self.brought, other.brought))
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The latest run of an agent in a session. Spent is at list price, whoever pays, in pico by currency.
+
+    ``known`` is what the agent's last calls brought, ``repeats`` the run's calls with its first, ``exact_repeats``
+    those at its end that were asked the same too, ``intervals_us`` the first, the shortest, the longest and the last
+    time from a call to the next, ``input_tokens`` those of the first and of the last call.
+    """
+
+    first: Signature
+    known: tuple[Signature, ...]
+    kinds: tuple[str, ...]
+    repeats: int
+    exact_repeats: int
+    is_one_call: bool
+    since_us: int
+    last_us: int
+    intervals_us: tuple[int, int, int, int]
+    input_tokens: tuple[int, int]
+    spent: tuple[tuple[str, int], ...]
+    evidence: tuple[Evidence, ...]  # of the first calls
+    team: str | None
+    alert: str | None = None
+    detector: str | None = None
+
+    @property
+    def last_signature(self) -> Signature:
+        return self.known[-1]
+
+
+class WatchedCall(NamedTuple):
+    """The facts of a call that a run keeps."""
+
+    time_us: int
+    input_tokens: int | None
+    evidence: Evidence
+    team: str | None
+
+
+def sign_call(dimensions: Dimensions) -> Signature | None:
+    """Return what a call brought; None where nothing tells it. Such a call neither goes on with a run nor ends it."""
+    tool = dimensions.tool
+    asked, result = dimensions.tool_arguments_hash, dimensions.tool_result_hash
+    if dimensions.status == "error":
+        return Signature("error", tool or "", dimensions.error_code or "", asked or "")
+    if tool is not None:
+        if result is not None:
+            return Signature("result", tool, result, asked or "")
+        return None if asked is None else Signature("request", tool, asked, asked)
+    prompt = dimensions.prompt_hash
+    return None if prompt is None else Signature("prompt", "", prompt, prompt)
+
+
+def count_input_tokens(call: Call) -> int | None:
+    """Return the tokens of a call's prompt, cached ones too; None where they are not known."""
+    if call.tokens is None:
+        return None
+    return sum(tokens for name, tokens in call.tokens.items() if name in INPUT_CLASSES)
+
+
+def begin_run(known: tuple[Signature, ...], signature: Signature, call: WatchedCall) -> Run:
+    """Return the run that a call with something new begins."""
+    tokens = call.input_tokens or 0
+    return Run(
+        signature, (*known, signature)[-MAX_KNOWN:], (signature.kind,), 1, 0, True, call.time_us, call.time_us,
+        (0, 0, 0, 0), (tokens, tokens), (), (call.evidence,), call.team,
+    )  # fmt: skip
+
+
+def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:
+    """Return the run with one more call, which brought what is known."""
+    interval_us = max(0, call.time_us - run.last_us)
+    first_us, shortest_us, longest_us, _ = run.intervals_us if run.repeats > 1 else (interval_us,) * 4
+    is_exact = any(signature.is_known_by(known) and signature.asked == known.asked for known in run.known)
+    is_same = signature == run.last_signature
+    rest = tuple(known for known in run.known if known != signature)
+    return replace(
+        run,
+        known=(*rest, signature)[-MAX_KNOWN:],
+        kinds=run.kinds if signature.kind in run.kinds else tuple(sorted((*run.kinds, signature.kind))),
+        repeats=run.repeats + 1,
+        exact_repeats=run.exact_repeats + 1 if is_exact else 0,
+        is_one_call=run.is_one_call and is_same,
+        last_us=max(run.last_us, call.time_us),
+        intervals_us=(first_us, min(shortest_us, interval_us), max(longest_us, interval_us), interval_us),
+        input_tokens=(run.input_tokens[0], run.input_tokens[1] if call.input_tokens is None else call.input_tokens),
+        evidence=run.evidence if len(run.evidence) >= MIN_EVIDENCE else (*run.evidence, call.evidence),
+    )
+
+
+def is_known(run: Run, signature: Signature) -> bool:
+    """Tell whether the agent had what this call brought among its last. What a tool was not asked before is news where
+    another tool was used in between: an edit says that it is done, and the linter that there is nothing to find."""
+    known = [past for past in run.known if signature.is_known_by(past)]
+    is_same_tool = signature.tool == run.last_signature.tool
+    return any(signature.kind != "result" or is_same_tool or signature.asked == past.asked for past in known)
+
+
+def _is_near(prompt: str, other: str) -> bool:
+    """Tell whether two similarity hashes of 64 bits, in hexadecimal digits, are of prompts that hardly differ."""
+    if len(prompt) != 16 or len(other) != 16:
+        return False
+    try:
+        return (int(prompt, 16) ^ int(other, 16)).bit_count() <= MAX_PROMPT_BITS
+    except ValueError:
+        return False
