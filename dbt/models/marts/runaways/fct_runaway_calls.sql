@@ -1,7 +1,7 @@
 -- A run lies on the log from its first call to the event that ended it. All calls of its agent in its
--- session in between belong to it. Detectors judge a call once, as it first came, or fell due: what revises or corrects it
--- belongs to no run. The index of what fell due with a record has its highest bit set, and comes before the
--- record's own.
+-- session in between belong to it. Detectors judge a call once, as it first came, or fell due: what
+-- revises or corrects it belongs to no run. The index of what fell due with a record has its highest bit
+-- set, and comes before the record's own.
 with
 
 runs as (
