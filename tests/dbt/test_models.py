@@ -147,7 +147,7 @@ def test_decisions_and_alerts_can_be_read(client: Client) -> None:
     assert client.query("select count() from analytics.fct_decisions where decision = 'control.applied'").first_row == (
         4,
     )
-    assert client.query("select alert_state, repeats from analytics.fct_alerts").result_rows == [("raised", 3)]
+    assert client.query("select alert_state, repeats from analytics.fct_alerts").result_rows == [("raised", 4)]
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -72,7 +72,7 @@ def test_what_happened_is_shown_filtered_and_followed(house: House) -> None:
     assert all("beta" in line for line in run_tail(house, "--organization", "beta"))
     (alert,) = run_tail(house, "--only", "alerts", "--json")
     assert json.loads(alert)["stream"] == "alerts" and json.loads(alert)["agent"] == "crawler"
-    assert len(run_tail(house, "--only", "events", "--where", "team=search")) == 3
+    assert len(run_tail(house, "--only", "events", "--where", "team=search")) == 4
     assert run_tail(house, "--where", "team=nobody") == []
     follow_on(house)
 

@@ -39,7 +39,7 @@ def granted(tmp_path_factory: pytest.TempPathFactory, install_warehouse: Install
 
 def _give_grants() -> Iterator[bytes]:
     top = {"dimension": "organization", "scope": ORGANIZATION}
-    yield _grant("product", limits=[_limit("9000", {"calendar": "month"})], **top)
+    yield _grant("product", limits=[_limit("9000000", {"calendar": "month"})], **top)
     allow = {"models": ["gpt-4o", "gpt-4o-mini"]}
     yield _grant("search", parent="product", limits=[_limit("3", {"rolling_s": 86400})], allow=allow)
     yield _grant("growth", parent="product")

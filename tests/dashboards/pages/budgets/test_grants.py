@@ -69,7 +69,7 @@ def test_a_grant_shows_the_limits_on_its_path_and_its_refusals(
     app = open_page(granted, monkeypatch, "budgets", grant="search", organization=ORGANIZATION)
     page_html = read_html(app)
     assert "models gpt-4o, gpt-4o-mini" in page_html and "at the limit: deny" in page_html
-    assert "$3.00 billed in 1 day" in page_html and "$9,000.00 billed a month" in page_html
+    assert "$3.00 billed in 1 day" in page_html and "$9,000,000.00 billed a month" in page_html
     assert "1–12 of 13" in [caption.value for caption in app.caption]
     assert "tally grant extend search --limit billed:6USD/1d" in app.code[0].value
     above = open_page(granted, monkeypatch, "budgets", grant="product", organization=ORGANIZATION, below_search="grow")
