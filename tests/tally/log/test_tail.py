@@ -57,14 +57,14 @@ def run_tail(house: House, *arguments: str) -> list[str]:
 def test_what_happened_is_shown_filtered_and_followed(house: House) -> None:
     with closing(open_log(house.settings)) as log:
         set_budget(log, house.settings, "acme", "team", "search", Decimal("0.0001"), "USD", 3600, "a test")
-    send_calls(house.settings, "acme", *({"team": "search", **LOOP} for _ in range(3)))
+    send_calls(house.settings, "acme", *({"team": "search", **LOOP} for _ in range(4)))
     send_calls(house.settings, "beta", {"team": "other", "feature": "evil\x1b[2J\u202e name"})
     eventually(house.folded)
     lines = run_tail(house)
-    assert sum("counted  inference  gpt-4o  input 10  0.000025 USD" in line for line in lines) == 4
+    assert sum("counted  inference  gpt-4o  input 10  0.000025 USD" in line for line in lines) == 5
     crossed = "BUDGET 50 % crossed in the past: team search used"
     assert any(crossed in line and "of 0.0001 USD" in line for line in lines)
-    runaway = "RUNAWAY raised: grep 3 equal calls, spent 0.000075 USD  team=search  agent=crawler  session=s-1"
+    runaway = "RUNAWAY raised: grep 4 equal calls, spent 0.0001 USD  team=search  agent=crawler  session=s-1"
     assert any(runaway in line for line in lines)
     assert any("feature=evil·[2J· name" in line for line in lines)
     assert not any("\x1b" in line for line in lines)

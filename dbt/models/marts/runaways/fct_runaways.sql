@@ -25,7 +25,7 @@ progress as (
         count() as calls,
         sum(is_repeat) as repeats,
         sumMapIf(map(currency::String, coalesce(list_cost, 0)), currency != '') as spent,
-        argMax(occurred_at, log_position) as last_at,
+        max(occurred_at) as last_at,
         argMax(accepted_at, log_position) as last_accepted_at
 
     from calls
