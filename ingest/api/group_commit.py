@@ -136,7 +136,7 @@ class Gatherer:
             try:
                 prepared = request.prepare()
                 if prepared.draft is None:
-                    ready.append((request.result, prepared.conclude(None), None))
+                    ready.append(_conclude(request, prepared, None))
                 else:
                     appends.append((request, prepared.draft, prepared))
             except Exception as error:  # noqa: BLE001  (raised where the request waits)
@@ -159,8 +159,7 @@ class Gatherer:
             for index, number in enumerate(numbers)
         }
         return [
-            (request.result, prepared.conclude(positions[number]), None)
-            for number, (request, _, prepared) in enumerate(appends)
+            _conclude(request, prepared, positions[number]) for number, (request, _, prepared) in enumerate(appends)
         ]
 
 
@@ -182,6 +181,13 @@ def join_drafts(drafts: Iterable[Draft]) -> Iterator[tuple[Draft, list[int]]]:
             numbers.append(number)
             size += len(draft.value) + 1
         yield group[0][1]._replace(value=b"\n".join(lines)), numbers
+
+
+def _conclude(request: _Request, prepared: Prepared, position: Position | None) -> Outcome:
+    try:
+        return request.result, prepared.conclude(position), None
+    except Exception as error:  # noqa: BLE001  (raised where the request waits, and no other of its group fails)
+        return request.result, None, error
 
 
 def _set_results(outcomes: Iterable[Outcome]) -> None:

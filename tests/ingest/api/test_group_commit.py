@@ -79,7 +79,12 @@ def gather(log: Slow, requests: Sequence[tuple[str, Draft | None]]) -> list[Posi
     def prepare(append: Draft | None) -> Prepared:
         if append is not None and append.value == b"not an event":
             raise ValueError("not an event")
-        return Prepared(append, lambda position: position)
+        return Prepared(append, partial(conclude, append))
+
+    def conclude(append: Draft | None, position: Position | None) -> Position | None:
+        if append is not None and append.value == b"no answer":
+            raise ValueError("no answer")
+        return position
 
     async def run() -> list[Position | BaseException | None]:
         works = (gatherer.work(token, partial(prepare, append)) for token, append in requests)
@@ -111,6 +116,8 @@ def test_what_needs_no_append_is_answered_and_an_error_is_its_own() -> None:
     first, second, third = gather(log, [("t", None), ("t", draft(1)._replace(value=b"not an event")), ("t", draft(2))])
     assert (first, third) == (None, Position(0, 0, 0)) and isinstance(second, ValueError)
     assert log.appended == [("tally.events", 1)]
+    first, second = gather(log, [("t", draft(1)._replace(value=b"no answer")), ("t", draft(2))])
+    assert isinstance(first, ValueError) and second == Position(0, 0, 1)
 
 
 def test_where_the_log_refuses_each_small_request_is_told() -> None:
