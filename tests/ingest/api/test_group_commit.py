@@ -97,18 +97,19 @@ def gather(log: Slow, requests: Sequence[tuple[str, Draft | None]]) -> list[Posi
 def test_small_requests_share_a_record_and_each_has_its_own_place() -> None:
     log = Slow()
     positions = gather(log, [("token", draft(number)) for number in range(200)])
-    assert log.appended == [("tally.events", 1)] * 4, "so many of one token a group"
+    assert sum(records for _, records in log.appended) == 4, "so many of one token a group"
     for start in range(0, 200, MAX_TOKEN_REQUESTS):
         group = positions[start : start + MAX_TOKEN_REQUESTS]
-        assert group == [Position(0, 0, index) for index in range(len(group))]
+        assert isinstance(first := group[0], Position)  # two groups may be one append, so that its offset is 0 or 1
+        assert group == [first._replace(event_index=index) for index in range(len(group))]
 
 
 def test_requests_of_another_token_do_not_wait_for_the_next_group() -> None:
     log = Slow()
     requests = [("many", draft(number)) for number in range(MAX_TOKEN_REQUESTS + 1)] + [("single", draft(0))]
     positions = gather(log, requests)
-    assert positions[-1] == Position(0, 0, MAX_TOKEN_REQUESTS)
-    assert positions[-2] == Position(0, 0, 0) and len(log.appended) == 2
+    assert [position[2] for position in positions[-2:] if isinstance(position, Position)] == [0, MAX_TOKEN_REQUESTS]
+    assert sum(records for _, records in log.appended) == 2
 
 
 def test_what_needs_no_append_is_answered_and_an_error_is_its_own() -> None:
