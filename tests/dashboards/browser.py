@@ -71,3 +71,16 @@ def search(page: Page, placeholder: str, text: str, effect: str) -> None:
             assert time.monotonic() < deadline, f"a search for {text!r} never showed {effect!r}"
         else:
             return
+
+
+def press(button: Locator, effect: Locator) -> None:
+    """Press a button until the page shows its effect. A rerun of the page can replace the button under the pointer."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while True:
+        button.click()
+        try:
+            effect.wait_for(timeout=4 * ATTEMPT_MS)
+        except TimeoutError:
+            assert time.monotonic() < deadline, f"{button} never showed {effect}"
+        else:
+            return

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from dashboards.pages.explore.controls import read_filters, write_filter
 from ledger.settings import Settings
-from tests.dashboards.browser import choose_option, search
+from tests.dashboards.browser import choose_option, press, search
 from tests.dashboards.pages.conftest import Crowd
 from tests.dashboards.screenshots import open_page, read_html
 from tests.dashboards.server import dashboards
@@ -101,8 +101,7 @@ def test_a_copied_link_opens_the_same_view(browser: Browser, crowd: Crowd, width
         expect(page.get_by_role("heading", name="by team and model?")).to_be_visible()
         search(page, "Search groups", "team-1", effect="1–12 of 100")
         table = page.locator(".tally table").last
-        page.get_by_role("button", name="Next page").last.click()
-        expect(page.get_by_text("13–24 of 100")).to_be_visible()
+        press(page.get_by_role("button", name="Next page").last, page.get_by_text("13–24 of 100"))
         page.wait_for_url("**groups_page=2**")
         parameters = parse_qs(urlsplit(page.url).query)
         assert parameters["and"] == ["model"] and parameters["groups_search"] == ["team-1"]
