@@ -95,7 +95,7 @@ def _read_state(home: str) -> str:
 
 
 _STATE = """
-    select toString(sipHash128(groupArray(identity))) as state from (
+    select toString(sipHash128(arraySort(groupArray(identity)))) as state from (
         select toString((database, table, partition_id, max(max_block_number), max(data_version), sum(rows)))
             as identity
         from system.parts
@@ -105,7 +105,6 @@ _STATE = """
         select toString((database, name, uuid, metadata_modification_time)) as identity
         from system.tables
         where database in ('tally', 'analytics')
-        order by identity
     )
 """
 

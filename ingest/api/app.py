@@ -33,7 +33,7 @@ from ingest.api.accept_events import (
     try_built,
     try_event,
 )
-from ingest.api.access import Access, get_header
+from ingest.api.access import RETRY_DELAY_S, Access, get_header
 from ingest.api.decisions import stream
 from ingest.api.decisions.feed import Feed
 from ingest.api.event_headers import EventHeaders, read_event_headers
@@ -69,7 +69,6 @@ BODY_GRACE_S, MIN_BODY_BYTES_PER_S = 10, 8 << 10
 MAX_SMALL_BYTES = 16 << 10
 """A single event up to this size is parsed and appended together with others."""
 READY_TIMEOUT_S = 3
-RETRY_DELAY_S = 1
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]

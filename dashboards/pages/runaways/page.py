@@ -115,10 +115,9 @@ def _draw_title(row: Row) -> None:
     agent, session = row["agent"] or "A session", row["session"]
     if row["tool"]:
         draw_heading(f"{agent} {'repeats' if row['is_open'] else 'repeated'} {row['tool']}")
-        draw_note(f"Session {session}: the same tool with the same arguments and the same result, again and again.")
     else:
         draw_heading(f"{agent}: {spell_detector(row['detector'])}")
-        draw_note(f"Session {session}: {describe_detector(row['detector'])}.")
+    draw_note(f"Session {session}: {describe_detector(row['detector'])}.")
 
 
 def _link_evidence(row: Row) -> Html:

@@ -4,7 +4,7 @@ from streams.folds.runaways.run import Run
 from streams.folds.runaways.signs import has_growth
 
 MIN_REPEATS = 20
-"""An agent that writes many files in a row is told the same of each."""
+"""A tool that writes files answers the same for each of many in a row."""
 
 
 def is_found(run: Run) -> bool:

@@ -5,7 +5,7 @@ from streams.folds.runaways.run import Run
 MIN_GROWTH_TOKENS = 150
 """A loop writes each answer into its own prompt. Rows of a list are each asked anew; a poll answers in a few words."""
 MAX_HASTE_US = 30 * 1_000_000
-"""Who waits longer on average between two calls has been told to wait."""
+"""An agent that waits longer on average between two calls polls, or works slowly."""
 MAX_SCHEDULE_SPREAD = 0.1
 MIN_SCHEDULE_US = 10 * 1_000_000
 
