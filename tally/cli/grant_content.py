@@ -24,7 +24,10 @@ FirstMonth = Annotated[
     typer.Option(min=1, max=12, metavar="MONTH", rich_help_panel=_LIMITS, help="First month of quarters and years."),
 ]
 Thresholds = Annotated[
-    str | None, typer.Option(rich_help_panel=_LIMITS, help="Percents that are told: 50,80,100 (the default).")
+    str | None,
+    typer.Option(
+        rich_help_panel=_LIMITS, help="Percents at which a decision is recorded, beside 100: 50,80 (the default)."
+    ),
 ]
 AtLimit = Annotated[
     str | None, typer.Option(rich_help_panel=_LIMITS, help="deny (the default), throttle, warn or downgrade=MODEL.")

@@ -2,7 +2,7 @@
 
 Each agent of a session has one run at a time (``run.py``). The first detector that finds a run (``registry.py``) raises
 an alert with its evidence. The alert is resolved when the agent learns something new, or has been silent for a quarter
-of an hour; until then nothing more is said, so that a loop of a thousand calls is one alert.
+of an hour; until then no further alert is raised, so that a loop of a thousand calls is one alert.
 """
 
 from typing import Any
