@@ -16,16 +16,27 @@ Topics = dict[tuple[str, int], list[Record]]
 TABLES = {"records": ENTRIES, "events": ENTRIES, "decisions": DECISIONS, "alerts": ALERTS}
 
 
+MAX_ROUNDS = 3
+
+
 def prove(house: House) -> dict[str, Any]:
     """Verify passes, the derived topics are an undisturbed refold of the log byte for byte, and every line of them
-    stands in the warehouse once. The house's folds and sink are stopped; the report of verify is returned."""
-    house.settle()
-    house.stop(*house.folds)
-    while not house.folded():  # something fell due between the two, and its tick was appended
-        house.start(*house.folds)
+    stands in the warehouse once. The house's folds and sink are stopped; the report of verify is returned.
+
+    A tick that the folds asked for as they ended may reach the log at any time after: it is folded, and all is proved
+    again."""
+    for _ in range(MAX_ROUNDS):
         house.settle()
         house.stop(*house.folds)
-    house.settle()
+        house.settle()
+        report = _prove_once(house)
+        if report["behind"] == 0:
+            return report
+        house.start(*house.folds)
+    raise AssertionError(f"{report['behind']} records came after the folds had ended, {MAX_ROUNDS} times: {report}")
+
+
+def _prove_once(house: House) -> dict[str, Any]:
     topics = read_derived_topics(house.settings)
     assert find_difference(topics, refold_log(house.settings)) is None
     client = house.client()
@@ -34,7 +45,7 @@ def prove(house: House) -> dict[str, Any]:
         ((rows, distinct_rows),) = result.result_rows
         assert (rows, rows) == (distinct_rows, _lines(topics, topic, table)), table
     report = house.ask("verify")
-    assert (report["difference"], report["behind"]) == (None, 0), report
+    assert report["difference"] is None, report
     return dict(report)
 
 
