@@ -27,7 +27,7 @@ def make_outcomes(events: Iterable[Event]) -> Iterator[Event]:
         is_success = chance.random() < outcome.success and not _is_stuck(calls)
         last = max(calls, key=lambda call: call["time"])
         time = datetime.fromisoformat(last["time"]) + timedelta(seconds=chance.uniform(30, 1500))
-        subject = (
+        subject: dict[str, Any] = (
             {"session": name} if "session" in last["data"] else {"of": {"source": last["source"], "id": last["id"]}}
         )
         yield {

@@ -99,7 +99,7 @@ def test_outcomes_follow_their_calls_and_those_of_stuck_agents_fail(
 def test_the_registry_has_every_team(tmp_path: Path) -> None:
     settings, log = Settings(home=tmp_path), EmbeddedLog(tmp_path)
     apply_file(log, settings, REGISTRY, NAME, None)
-    declared = {subject[2] for subject in read_registry(log, NAME) if subject[1] == "team"}
+    declared = {names[-1] for _, names in read_registry(log, NAME) if names[0] == "team"}
     assert declared >= {work.team for work in WORKLOADS}
 
 
