@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ledger.detectors import spell_detector
@@ -19,6 +20,9 @@ _BUDGET_MESSAGES = {
 """The type of message that a decision about a budget makes."""
 
 
+_SEVERITY_SIGNS = {"warning": ":warning:", "page": ":rotating_light:"}
+
+
 class Message(NamedTuple):
     """A message to deliver. ``id`` is that of its cause, so the same in every generation; ``time_ms`` is the log's."""
 
@@ -31,11 +35,13 @@ class Message(NamedTuple):
 
 def read_message(topic: Topic, line: dict[str, Any]) -> Message | None:
     """Read the message of a line of ``tally.alerts`` or ``tally.decisions``; None where the line makes none, as of what
-    a budget crossed only in the past: that is no news."""
+    happened only in the past: that is no news."""
+    if line.get("past"):
+        return None
     if topic is ALERTS:
         kind = f"runaway.{line['state']}"
         excluded = ("organization", "state")
-    elif topic is DECISIONS and line.get("decision") in _BUDGET_MESSAGES and not line.get("past"):
+    elif topic is DECISIONS and line.get("decision") in _BUDGET_MESSAGES:
         kind = _BUDGET_MESSAGES[line["decision"]]
         excluded = ("organization", "decision")
     else:
@@ -85,7 +91,14 @@ def render_sentence(message: Message) -> tuple[str, str | None]:
             )
         case "runaway.raised":
             return (
-                f":rotating_light: *Runaway*: {_describe_loop(data)} of {organization}, {_describe_cost(data)}",
+                f"{_SEVERITY_SIGNS[data['severity']]} *Runaway*: {_describe_loop(data)} of {organization}, "
+                f"{_describe_cost(data)}{_describe_rate(data)}",
+                "runaways",
+            )
+        case "runaway.escalated":
+            return (
+                f"{_SEVERITY_SIGNS[data['severity']]} *Runaway goes on* ({data['reason']}): {_describe_loop(data)} of "
+                f"{organization}, {_describe_cost(data)}{_describe_rate(data)}",
                 "runaways",
             )
         case "runaway.resolved":
@@ -114,6 +127,11 @@ def _describe_loop(data: dict[str, Any]) -> str:
 def _describe_cost(data: dict[str, Any]) -> str:
     cost = " and ".join(f"{brief(amount)} {currency}" for currency, amount in data["spent"].items())
     return f"spent {cost or 'nothing that has a price'}"
+
+
+def _describe_rate(data: dict[str, Any]) -> str:
+    rates = " and ".join(f"{Decimal(amount):.2f} {currency}" for currency, amount in data["per_hour"].items())
+    return f", {rates} an hour" if rates else ""
 
 
 def _format_duration(seconds: int) -> str:
