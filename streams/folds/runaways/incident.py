@@ -47,18 +47,16 @@ def project_loss(spent: Amounts, duration_us: int) -> Loss:
     return Loss(per_hour, projected)
 
 
-def open_incident(alert: str, detector: str, families: Iterable[str], spent: Amounts, duration_us: int) -> Incident:
+def open_incident(alert: str, detector: str, families: Iterable[str], spent: Amounts, loss: Loss) -> Incident:
     """Return the incident that a detector opens."""
     found = tuple(sorted(set(families)))
-    return Incident(alert, detector, found, _judge(found, spent, duration_us), _find_power(spent))
+    return Incident(alert, detector, found, _judge(found, loss), _find_power(spent))
 
 
-def escalate(
-    incident: Incident, families: Iterable[str], spent: Amounts, duration_us: int
-) -> tuple[Incident, str | None]:
+def escalate(incident: Incident, families: Iterable[str], spent: Amounts, loss: Loss) -> tuple[Incident, str | None]:
     """Return the incident after one more call, and the reason to tell of it again; None where there is none."""
     found = tuple(sorted({*incident.families, *families}))
-    severity = PAGE if incident.severity == PAGE else _judge(found, spent, duration_us)
+    severity = PAGE if incident.severity == PAGE else _judge(found, loss)
     passed = max(incident.passed, _find_power(spent))
     reason = None
     if severity != incident.severity:
@@ -69,8 +67,8 @@ def escalate(
     return replace(incident, families=found, severity=severity, passed=passed), reason
 
 
-def _judge(families: tuple[str, ...], spent: Amounts, duration_us: int) -> str:
-    is_dear = any(amount > MAX_LOSS * PICO for _, amount in project_loss(spent, duration_us).projected)
+def _judge(families: tuple[str, ...], loss: Loss) -> str:
+    is_dear = any(amount > MAX_LOSS * PICO for _, amount in loss.projected)
     return PAGE if len(families) > 1 or is_dear else WARNING
 
 

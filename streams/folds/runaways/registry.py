@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from streams.folds.runaways import (
+    agent_depth,
+    agents_alike,
     context_growth,
+    fast_spend,
     repeated_cycle,
     repeated_error,
     repeated_prompt,
@@ -28,6 +31,9 @@ DETECTORS: Mapping[str, Detector] = {
     "repeated_result": Detector("repetition", repeated_result.is_found),
     "repeated_error": Detector("errors", repeated_error.is_found),
     "repeated_prompt": Detector("prompts", repeated_prompt.is_found),
+    "fast_spend": Detector("velocity", fast_spend.is_found),
+    "agent_depth": Detector("fan_out", agent_depth.is_found),
+    "agents_alike": Detector("fan_out", agents_alike.is_found),
     "context_growth": Detector("growth", context_growth.is_found, confirms=True),
 }
 

@@ -16,16 +16,20 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.runaways.incident import Amounts, escalate, open_incident, project_loss
+from streams.folds.runaways.agent_tree import AgentTree, add_agent, add_call
+from streams.folds.runaways.incident import Amounts, escalate, open_incident
+from streams.folds.runaways.pace import Pace, find_usual, keep_minute, spend
 from streams.folds.runaways.registry import DETECTORS, find_detectors
 from streams.folds.runaways.run import (
     Run,
     Signature,
     WatchedCall,
     begin_run,
+    begin_unsigned,
     continue_run,
     count_input_tokens,
     is_known,
+    project_run,
     sign_call,
     take_call,
     take_news,
@@ -38,50 +42,95 @@ SILENCE_TIMEOUT_US = 15 * 60 * 1_000_000
 ARRIVAL_TIMEOUT_US = 20 * 60 * 1_000_000
 """By the log's time, where nothing more arrives: longer, so that a call that was five minutes late goes on with its
 run."""
+PACE_MEMORY_US = 30 * 86_400 * 1_000_000
+"""What an agent spent in a minute is forgotten after so long without a call."""
+_PACE_KEY = (NAME, "organization", "agent")
 PAST_US = 60 * 60 * 1_000_000
 """What ended so long before the log's time is history, and nobody is called for it."""
 
 
 def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
-    """Continue, end or begin the run of a counted inference's agent."""
+    """Continue, end or begin the run of a counted inference's agent, and that of the agents of its session."""
     dimensions = entry.dimensions
     if dimensions.session is None:
         return
     key: Key = (NAME, event.organization, dimensions.session, dimensions.agent or "")
     signature = sign_call(dimensions)
+    run = _load_current_run(key, event, state, emit)
+    if dimensions.agent is not None:
+        _watch_tree(run is None, signature, event, entry, state, emit)
+    taken = _take_call(key, run, signature, event, entry, emit)
+    taken = replace(taken, pace=_keep_pace(None if run is None else run.pace, event, entry, state, emit))
+    state.put(key, _tell(key, _add_spend(taken, entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+
+
+def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
+    """Forget an agent that has been silent, and resolve its alert; or the pace of one that has long made no call."""
+    if len(key) > len(_PACE_KEY):
+        run = _load_run(key, state)
+        if run is not None:
+            _resolve_alert(key, run, "silent", emit, due_us=due_us)
+    state.delete(key)
+
+
+def _load_current_run(key: Key, event: Event, state: State, emit: Emit) -> Run | None:
+    """Return the run of a key that an event may go on with; one that was silent until then is resolved."""
     run = _load_run(key, state)
     if run is not None and event.time_us - run.last_us >= SILENCE_TIMEOUT_US:
         _resolve_alert(key, run, "silent", emit)
         state.delete(key)
-        run = None
-    if signature is None and run is None:
-        return
-    run = _tell(key, _add_spend(_take_call(key, run, signature, event, entry, emit), entry), emit)
-    state.put(key, run, emit.now_us + ARRIVAL_TIMEOUT_US)
-
-
-def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
-    """Forget an agent that has been silent, and resolve its alert."""
-    run = _load_run(key, state)
-    if run is not None:
-        _resolve_alert(key, run, "silent", emit, due_us=due_us)
-    state.delete(key)
+        return None
+    return run
 
 
 def _take_call(key: Key, run: Run | None, signature: Signature | None, event: Event, entry: Entry, emit: Emit) -> Run:
     """Return the run that a call goes on with, or begins. A call without a signature goes on with one."""
-    if signature is None:
-        assert run is not None
-        return take_call(run, event.time_us)
     call = _read_call(event, entry, emit)
     if run is None:
-        return begin_run((), signature, call)
+        return begin_unsigned(call) if signature is None else begin_run((), signature, call)
+    if signature is None:
+        return take_call(run, event.time_us)
     if is_known(run, signature):
         return continue_run(run, signature, call)
     if (told := take_news(run, signature, event.time_us)) is not None:
         return told
-    _resolve_alert(key, run, "new results", emit)
+    is_fast = run.incident is not None and run.incident.detector == "fast_spend"
+    _resolve_alert(key, run, "usual pace" if is_fast else "new results", emit)
     return begin_run(run.known, signature, call)
+
+
+def _watch_tree(
+    is_new: bool, signature: Signature | None, event: Event, entry: Entry, state: State, emit: Emit
+) -> None:
+    """Continue the run of a session whose agents start each other. Sessions without a parent call have none."""
+    dimensions = entry.dimensions
+    key: Key = (NAME, event.organization, str(dimensions.session), "", "agents")
+    run = _load_current_run(key, event, state, emit)
+    if run is None and dimensions.parent_call is None:
+        return
+    if run is None:
+        run = replace(begin_unsigned(_read_call(event, entry, emit)), tree=AgentTree())
+    else:
+        run = take_call(run, event.time_us)
+    tree = add_call(run.tree or AgentTree(), event.id, str(dimensions.agent), dimensions.parent_call)
+    if is_new and signature is not None:
+        tree = add_agent(tree, "|".join(signature.list_texts()))
+    state.put(key, _tell(key, _add_spend(replace(run, tree=tree), entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+
+
+def _keep_pace(pace: Pace | None, event: Event, entry: Entry, state: State, emit: Emit) -> Pace | None:
+    """Add the cost of a call to its agent's pace in the session, and a minute that ended to those of the agent."""
+    if entry.currency is None or entry.dimensions.agent is None:
+        return pace
+    key: Key = (NAME, event.organization, entry.dimensions.agent)
+    minutes, last_us = state.get(key) or ((), event.time_us)
+    if event.time_us - last_us >= PACE_MEMORY_US:
+        minutes = ()
+    spending = spend(pace, entry.currency, event.time_us, entry.list_cost, find_usual(tuple(minutes)))
+    if spending.closed is not None:
+        kept = keep_minute(tuple(minutes), spending.closed)
+        state.put(key, (kept, max(last_us, event.time_us)), emit.now_us + PACE_MEMORY_US)
+    return spending.pace
 
 
 def _load_run(key: Key, state: State) -> Run | None:
@@ -105,20 +154,20 @@ def _add_spend(run: Run, entry: Entry) -> Run:
 
 def _tell(key: Key, run: Run, emit: Emit) -> Run:
     """Raise an alert where a detector finds the run, and escalate the one that there is."""
-    if run.incident is None and run.repeats == 1:
+    is_fast = run.pace is not None and run.pace.is_fast
+    if run.incident is None and run.repeats == 1 and run.tree is None and not is_fast:
         return run
     found = list(find_detectors(run))
     families = [DETECTORS[name].family for name in found]
-    duration_us = run.last_us - run.since_us
     if run.incident is None:
         detector = next((name for name in found if not DETECTORS[name].confirms), None)
         if detector is None:
             return run
         alert = "-".join(map(str, (*emit.position(), detector)))
-        run = replace(run, incident=open_incident(alert, detector, families, run.spent, duration_us))
+        run = replace(run, incident=open_incident(alert, detector, families, run.spent, project_run(run)))
         _emit_alert(key, run, "raised", emit)
         return run
-    incident, reason = escalate(run.incident, families, run.spent, duration_us)
+    incident, reason = escalate(run.incident, families, run.spent, project_run(run))
     run = replace(run, incident=incident)
     if reason is not None:
         _emit_alert(key, run, "escalated", emit, reason=reason)
@@ -132,9 +181,9 @@ def _resolve_alert(key: Key, run: Run, reason: str, emit: Emit, **facts: Any) ->
 
 def _emit_alert(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
     assert run.incident is not None
-    _, organization, session, agent = map(str, key)
+    _, organization, session, agent = map(str, key[:4])
     owner = {name: value for name, value in (("agent", agent or None), ("team", run.team)) if value is not None}
-    loss = project_loss(run.spent, run.last_us - run.since_us)
+    loss = project_run(run)
     emit.alert(
         organization,
         run.incident.alert,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.log import Record
-from ledger.log.topics import ALERTS
+from ledger.log.topics import ALERTS, ENTRIES, Topic
 from streams.replay import replay
 from tests.streams.build import DOCUMENTS, adopt, call, record
 
@@ -18,12 +18,11 @@ ARRIVAL_S = 20 * 60
 
 
 def list_alerts(*records: Record) -> list[dict[str, Any]]:
-    return [
-        json.loads(line)
-        for topic, derived in replay([record(0, adopt()), *records], DOCUMENTS)
-        if topic is ALERTS
-        for line in derived.value.split(b"\n")
-    ]
+    lines: dict[Topic, list[dict[str, Any]]] = {}
+    for topic, derived in replay([record(0, adopt()), *records], DOCUMENTS):
+        lines.setdefault(topic, []).extend(map(json.loads, derived.value.split(b"\n")))
+    assert not [line for line in lines[ENTRIES] if line.get("reason") == "processing_error"]
+    return lines.get(ALERTS, [])
 
 
 def build_call(at_s: float, letter: str, session: str = "s", agent: str = "researcher", number: int = 0) -> bytes:
