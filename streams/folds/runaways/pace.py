@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from ledger.money import PICO
 
 MINUTE_US = 60 * 1_000_000
-MAX_MINUTES = 60
+MAX_MINUTES = 120
 """Minutes with calls that are kept of an agent."""
-MIN_MINUTES = 10
+MIN_MINUTES, MIN_SESSIONS = 10, 4
 """An agent with fewer has no pace of its own yet."""
 THOUSANDTHS = 1_000
-ALLOWANCE, LIMIT, MAX_RATIO = 2 * THOUSANDTHS, 12 * THOUSANDTHS, 16 * THOUSANDTHS
+ALLOWANCE, LIMIT, MAX_RATIO = 2 * THOUSANDTHS, 16 * THOUSANDTHS, 20 * THOUSANDTHS
 """In thousandths of the agent's dear minute: what is usual, the sum above it that is found, and the most that one
 minute counts."""
 MIN_EXCESS = 1 * PICO
@@ -33,43 +33,54 @@ class Pace(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost: int = 0
     sum: int = 0
     is_fast: bool = False
+    is_kept: bool = False  # a minute of the session is among those of its agent
+
+
+class Habit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the last minutes of an agent cost, in how many sessions, and when it last made a call."""
+
+    minutes: tuple[int, ...] = ()
+    sessions: int = 0
+    last_us: int = 0
 
 
 class Spending(NamedTuple):
-    """A pace, and the cost of the minute that it closed; None where it closed none."""
+    """A pace, and the habit of its agent, after a call."""
 
     pace: Pace
-    closed: int | None
+    habit: Habit
 
 
-def spend(pace: Pace | None, currency: str, time_us: int, cost: int, usual: int | None) -> Spending:
-    """Add the cost of a call. ``usual`` is what a dear minute of the agent costs; None where that is not known yet.
-    Costs of another currency than the first are left out."""
+def spend(pace: Pace | None, habit: Habit, currency: str, time_us: int, cost: int) -> Spending:
+    """Add the cost of a call; the minute that it ends becomes one of the agent's. Costs of another currency than the
+    session's first are left out."""
     minute = time_us // MINUTE_US
     if pace is None:
         pace = Pace(currency, minute)
     if currency != pace.currency or minute < pace.minute:
-        return Spending(pace, None)
-    closed = None
+        return Spending(pace, habit)
+    usual = find_usual(habit)
     if minute > pace.minute:
-        closed = pace.cost
+        habit = _keep_minute(habit, pace, time_us)
         rest = max(0, _add_minute(pace, usual) - ALLOWANCE * (minute - pace.minute - 1))
-        pace = replace(pace, minute=minute, cost=0, sum=min(rest, LIMIT), is_fast=pace.is_fast and rest > 0)
+        is_fast = pace.is_fast and rest > 0
+        pace = replace(pace, minute=minute, cost=0, sum=min(rest, LIMIT), is_fast=is_fast, is_kept=True)
     pace = replace(pace, cost=pace.cost + cost)
     is_found = usual is not None and _add_minute(pace, usual) >= LIMIT and pace.cost - usual >= MIN_EXCESS
-    return Spending(replace(pace, is_fast=True) if is_found else pace, closed)
+    return Spending(replace(pace, is_fast=True) if is_found else pace, habit)
 
 
-def find_usual(costs: tuple[int, ...]) -> int | None:
-    """Return what a dear minute costs, the third quartile; None where too few minutes are known."""
-    if len(costs) < MIN_MINUTES:
+def find_usual(habit: Habit) -> int | None:
+    """Return what a dear minute costs, the third quartile; None where too few minutes or sessions are known."""
+    if len(habit.minutes) < MIN_MINUTES or habit.sessions < MIN_SESSIONS:
         return None
-    return sorted(costs)[3 * len(costs) // 4] or None
+    return sorted(habit.minutes)[3 * len(habit.minutes) // 4] or None
 
 
-def keep_minute(costs: tuple[int, ...], cost: int) -> tuple[int, ...]:
-    """Return the minutes with one more. A wild one is kept too: quartiles hardly move by it."""
-    return (*costs, cost)[-MAX_MINUTES:]
+def _keep_minute(habit: Habit, pace: Pace, time_us: int) -> Habit:
+    """Return the habit with one more minute. A wild one is kept too: quartiles hardly move by it."""
+    minutes = (*habit.minutes, pace.cost)[-MAX_MINUTES:]
+    return Habit(minutes, habit.sessions + (not pace.is_kept), max(habit.last_us, time_us))
 
 
 def _add_minute(pace: Pace, usual: int | None) -> int:

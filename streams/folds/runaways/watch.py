@@ -18,7 +18,7 @@ from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.runaways.agent_tree import AgentTree, add_agent, add_call
 from streams.folds.runaways.incident import Amounts, escalate, open_incident
-from streams.folds.runaways.pace import Pace, find_usual, keep_minute, spend
+from streams.folds.runaways.pace import Habit, Pace, spend
 from streams.folds.runaways.registry import DETECTORS, find_detectors
 from streams.folds.runaways.run import (
     Run,
@@ -42,9 +42,9 @@ SILENCE_TIMEOUT_US = 15 * 60 * 1_000_000
 ARRIVAL_TIMEOUT_US = 20 * 60 * 1_000_000
 """By the log's time, where nothing more arrives: longer, so that a call that was five minutes late goes on with its
 run."""
-PACE_MEMORY_US = 30 * 86_400 * 1_000_000
+HABIT_MEMORY_US = 30 * 86_400 * 1_000_000
 """What an agent spent in a minute is forgotten after so long without a call."""
-_PACE_KEY = (NAME, "organization", "agent")
+_HABIT_KEY = (NAME, "organization", "agent")
 PAST_US = 60 * 60 * 1_000_000
 """What ended so long before the log's time is history, and nobody is called for it."""
 
@@ -65,8 +65,8 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
 
 
 def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
-    """Forget an agent that has been silent, and resolve its alert; or the pace of one that has long made no call."""
-    if len(key) > len(_PACE_KEY):
+    """Forget an agent that has been silent, and resolve its alert; or the habit of one that has long made no call."""
+    if len(key) > len(_HABIT_KEY):
         run = _load_run(key, state)
         if run is not None:
             _resolve_alert(key, run, "silent", emit, due_us=due_us)
@@ -119,17 +119,16 @@ def _watch_tree(
 
 
 def _keep_pace(pace: Pace | None, event: Event, entry: Entry, state: State, emit: Emit) -> Pace | None:
-    """Add the cost of a call to its agent's pace in the session, and a minute that ended to those of the agent."""
+    """Add the cost of a call to its agent's pace in the session, and a minute that ended to the agent's habit."""
     if entry.currency is None or entry.dimensions.agent is None:
         return pace
     key: Key = (NAME, event.organization, entry.dimensions.agent)
-    minutes, last_us = state.get(key) or ((), event.time_us)
-    if event.time_us - last_us >= PACE_MEMORY_US:
-        minutes = ()
-    spending = spend(pace, entry.currency, event.time_us, entry.list_cost, find_usual(tuple(minutes)))
-    if spending.closed is not None:
-        kept = keep_minute(tuple(minutes), spending.closed)
-        state.put(key, (kept, max(last_us, event.time_us)), emit.now_us + PACE_MEMORY_US)
+    row = state.get(key)
+    former = Habit() if row is None else row if type(row) is Habit else msgspec.convert(row, Habit)
+    habit = Habit() if event.time_us - former.last_us >= HABIT_MEMORY_US else former
+    spending = spend(pace, habit, entry.currency, event.time_us, entry.list_cost)
+    if spending.habit is not habit:
+        state.put(key, spending.habit, emit.now_us + HABIT_MEMORY_US)
     return spending.pace
 
 
