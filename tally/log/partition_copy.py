@@ -3,7 +3,7 @@ either log, and nothing is written."""
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -65,10 +65,10 @@ class PartitionCopy:
             return None
         return parse_line(position[1], self._readers[0](*position), organization)
 
-    def append(self, draft: Draft) -> Derived:
-        """Fold a draft as the next record, and return what it causes."""
-        now_ms = int(datetime.now(UTC).timestamp() * 1000)
-        return self._fold_batch([Record(self._partition, self._next_offset, now_ms, *draft[1:])])
+    def append(self, draft: Draft, after: timedelta = timedelta()) -> Derived:
+        """Fold a draft as the next record, accepted so long after now, and return what it causes."""
+        time_ms = int((datetime.now(UTC) + after).timestamp() * 1000)
+        return self._fold_batch([Record(self._partition, self._next_offset, time_ms, *draft[1:])])
 
     def restate(self, draft: Draft) -> Iterator[tuple[Line, Line]]:
         """Fold a restatement as the next record: yield the reversal of each entry that it changes, and the entry in its

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.money import PICO
+from ledger.runaway_rules import Thresholds
 
 MINUTE_US = 60 * 1_000_000
 MAX_MINUTES = 60
@@ -18,9 +19,10 @@ MAX_MINUTES = 60
 MIN_MINUTES = 10
 """An agent with fewer has no pace of its own yet."""
 THOUSANDTHS = 1_000
-ALLOWANCE, LIMIT, MAX_RATIO = 2 * THOUSANDTHS, 12 * THOUSANDTHS, 16 * THOUSANDTHS
-"""In thousandths of the agent's dear minute: what is usual, the sum above it that is found, and the most that one
-minute counts."""
+ALLOWANCE, MAX_RATIO = 2 * THOUSANDTHS, 16 * THOUSANDTHS
+LIMIT = Thresholds().fast_spend * THOUSANDTHS
+"""In thousandths of the agent's dear minute: what is usual, the most that one minute counts, and the sum above what is
+usual that is found where no rules say another."""
 MIN_EXCESS = 1 * PICO
 """Units of a currency above what is usual, in the minute at hand: what costs less is not worth a message."""
 
@@ -42,7 +44,7 @@ class Spending(NamedTuple):
     closed: int | None
 
 
-def spend(pace: Pace | None, currency: str, time_us: int, cost: int, usual: int | None) -> Spending:
+def spend(pace: Pace | None, currency: str, time_us: int, cost: int, usual: int | None, limit: int = LIMIT) -> Spending:
     """Add the cost of a call. ``usual`` is what a dear minute of the agent costs; None where that is not known yet.
     Costs of another currency than the first are left out."""
     minute = time_us // MINUTE_US
@@ -54,9 +56,9 @@ def spend(pace: Pace | None, currency: str, time_us: int, cost: int, usual: int 
     if minute > pace.minute:
         closed = pace.cost
         rest = max(0, _add_minute(pace, usual) - ALLOWANCE * (minute - pace.minute - 1))
-        pace = replace(pace, minute=minute, cost=0, sum=min(rest, LIMIT), is_fast=pace.is_fast and rest > 0)
+        pace = replace(pace, minute=minute, cost=0, sum=min(rest, limit), is_fast=pace.is_fast and rest > 0)
     pace = replace(pace, cost=pace.cost + cost)
-    is_found = usual is not None and _add_minute(pace, usual) >= LIMIT and pace.cost - usual >= MIN_EXCESS
+    is_found = usual is not None and _add_minute(pace, usual) >= limit and pace.cost - usual >= MIN_EXCESS
     return Spending(replace(pace, is_fast=True) if is_found else pace, closed)
 
 
