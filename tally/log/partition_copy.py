@@ -14,10 +14,10 @@ from ledger.log.sqlite.log import transaction
 from ledger.log.topics import ENTRIES
 from streams.folds.chain import Derived
 from streams.folds.entry import Documents
-from streams.folds.event import Event, hash_identity, parse_line
+from streams.folds.event import EPOCH, Event, hash_identity, parse_line
 from streams.folds.state import State
 from streams.partition_state import PartitionState, read_runs
-from streams.runtime import read_history, read_originals
+from streams.runtime import build_tick, read_history, read_originals
 
 _decode = msgspec.json.Decoder().decode
 Line = dict[str, Any]
@@ -65,10 +65,15 @@ class PartitionCopy:
             return None
         return parse_line(position[1], self._readers[0](*position), organization)
 
-    def append(self, draft: Draft, after: timedelta = timedelta()) -> Derived:
-        """Fold a draft as the next record, accepted so long after now, and return what it causes."""
-        time_ms = int((datetime.now(UTC) + after).timestamp() * 1000)
-        return self._fold_batch([Record(self._partition, self._next_offset, time_ms, *draft[1:])])
+    def append(self, draft: Draft) -> Derived:
+        """Fold a draft as the next record, and return what it causes."""
+        return self._append(draft, datetime.now(UTC))
+
+    def pass_time(self, duration: timedelta) -> Derived:
+        """Fold a tick of a time so long after now, and return what falls due until then."""
+        time = datetime.now(UTC) + duration
+        due_us = (time - EPOCH) // timedelta(microseconds=1)
+        return self._append(build_tick(self._partition, self._next_offset, due_us), time)
 
     def restate(self, draft: Draft) -> Iterator[tuple[Line, Line]]:
         """Fold a restatement as the next record: yield the reversal of each entry that it changes, and the entry in its
@@ -79,6 +84,10 @@ class PartitionCopy:
                 former = line
             elif line["outcome"] == outcomes.RESTATEMENT:
                 yield former, line
+
+    def _append(self, draft: Draft, time: datetime) -> Derived:
+        time_ms = int(time.timestamp() * 1000)
+        return self._fold_batch([Record(self._partition, self._next_offset, time_ms, *draft[1:])])
 
     def _fold_batch(self, batch: list[Record]) -> Derived:
         originals, history = self._readers

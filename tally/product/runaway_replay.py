@@ -23,7 +23,7 @@ from streams.folds.entry import Documents
 from streams.folds.event import EPOCH
 from streams.folds.runaways.incident import PAGE
 from streams.folds.runaways.thresholds import put_rules
-from streams.runtime import build_tick, read_catalogues
+from streams.runtime import read_catalogues
 from tally.log.partition_copy import PartitionCopy
 
 Progress = Callable[[int], object]
@@ -112,7 +112,7 @@ def _fold_log(log: Log, organization: str, rules: RunawayRules, progress: Progre
         for count, derived in copy.fold(log.end(EVENTS, partition)):
             progress(count)
             yield derived
-        yield copy.append(build_tick(partition, copy.next_position[0], 0), SILENCE)
+        yield copy.pass_time(SILENCE)
 
 
 def _replace_rules(documents: Documents, rules: RunawayRules) -> Documents:
