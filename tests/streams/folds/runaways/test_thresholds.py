@@ -55,7 +55,7 @@ def test_a_threshold_holds_from_its_adoption_on() -> None:
 
 @pytest.mark.parametrize("name", ["repeated_tool", "repeated_error"])
 def test_a_detector_that_is_off_finds_nothing(name: str) -> None:
-    fields = {"status": "error", "error_code": "overloaded"} if name == "repeated_error" else {}
+    fields: dict[str, Any] = {"status": "error", "error_code": "overloaded"} if name == "repeated_error" else {}
     loop = build_loop(1, 30, **fields)
     assert [detector for _, detector, *_ in list_told(loop)] == [name]
     assert list_told(f"{{detectors: {{{name}: off}}}}", loop) == []
