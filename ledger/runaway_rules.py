@@ -32,7 +32,7 @@ Threshold = Annotated[int, BeforeValidator(_read_threshold)]
 
 
 class Thresholds(Model):
-    """What each detector needs at least to find a runaway; 0 where it is off."""
+    """The threshold of each detector, from which on it finds a runaway; 0 where it is off."""
 
     repeated_tool: Threshold = Field(default=4, description="calls of one tool, arguments and result")
     repeated_cycle: Threshold = Field(default=4, description="calls that repeat a step of a cycle")

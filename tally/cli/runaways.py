@@ -9,7 +9,7 @@ from tally.cli.options import AsJson, Organization
 from tally.output import make_narrow_table, out, print_json
 
 if TYPE_CHECKING:
-    from tally.product.runaway_replay import Found, Runaway
+    from tally.product.runaways.replay import Found, Runaway
 
 app = typer.Typer(no_args_is_help=True, help="Runaways: the rules by which agents that loop are found.")
 _FILE_HELP = "Rules in YAML (docs/runaways.md)."
@@ -99,7 +99,7 @@ def replay(
     from ledger.runaway_rules import read_rules_file
     from tally.cli.grant_replay import parse_period
     from tally.output import progress_bar
-    from tally.product.runaway_replay import replay_rules
+    from tally.product.runaways.replay import replay_rules
     from tally.session import opened, settings
 
     proposed = read_rules_file(rules)

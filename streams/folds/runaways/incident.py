@@ -21,7 +21,7 @@ MIN_DURATION_US = 60 * 1_000_000
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was told of a runaway. ``passed`` is the greatest power of ten that its cost has passed; 0 below 1."""
+    """A runaway as it was told. ``passed`` is the greatest power of ten that its cost has passed; 0 below 1."""
 
     alert: str
     detector: str
@@ -31,7 +31,7 @@ class Incident(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Loss(NamedTuple):
-    """What a runaway costs an hour, and what it will have cost in an hour, in pico by currency."""
+    """The cost of a runaway in an hour, and its cost with an hour more, in pico by currency."""
 
     per_hour: Amounts
     projected: Amounts

@@ -18,7 +18,7 @@ from ledger.log.topics import EVENTS
 from ledger.money import PICO
 from ledger.runaway_rules import RunawayRules, parse_rules
 from ledger.settings import Settings
-from tally.product.runaway_replay import Comparison, replay_rules
+from tally.product.runaways.replay import Comparison, replay_rules
 from tests.streams.build import DOCUMENTS, START, adopt, call
 from tests.tally.conftest import invoke
 

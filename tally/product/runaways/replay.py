@@ -82,7 +82,7 @@ class Found:
 
 @dataclass
 class Comparison:
-    """What today's rules and proposed ones find in a period."""
+    """Runaways of a period by today's rules, and by proposed ones."""
 
     today: Found
     proposed: Found
