@@ -26,8 +26,8 @@ from ingest.intake.batch import Envelope
 from ingest.intake.intake import open_intake
 from ledger.log import Log
 from ledger.log.topics import EVENTS
+from ledger.runaway_rules import Thresholds
 from ledger.settings import Settings
-from streams.folds.runaways.repeated_tool import MIN_REPEATS
 from tally.processes.join import needing
 from tally.processes.service import ALERTS, STREAMS
 from tally.session import opened
@@ -93,7 +93,8 @@ def _append_runaways(settings: Settings, log: Log, runaways: int) -> dict[str, f
     for number in range(runaways):
         time.sleep(chance.expovariate(RUNAWAYS_PER_S))
         session = f"session-{number}"
-        lines = [intake.accept_event(_call(f"{number}-{repeat}", session)).line for repeat in range(MIN_REPEATS)]
+        repeats = range(Thresholds().repeated_tool)
+        lines = [intake.accept_event(_call(f"{number}-{repeat}", session)).line for repeat in repeats]
         call_times[session] = time.perf_counter()
         log.append(EVENTS, [envelope.make_draft(b"\n".join(lines))])
     return call_times

@@ -9,24 +9,22 @@ import msgspec
 from ledger.errors import TallyError
 from ledger.log import Record
 from ledger.log.topics import ENTRIES, Topic
-from ledger.pricing.contract import unpack_document
 from streams.folds.chain import Derived, fold_record
+from streams.folds.documents import Document, open_document
 from streams.folds.entry import Documents, History, Originals
 from streams.folds.event import parse_record
 from streams.folds.identity import Identities
-from streams.folds.prices.contract_terms import ContractTerms, compile_document
-from streams.folds.prices.price_lookup import Catalogue
 from streams.folds.state import State
 
 
 def open_catalogues(documents: Mapping[str, bytes]) -> Documents:
-    """Return a lookup of the price books and contracts in these documents, by hash."""
+    """Return a lookup of what these documents say, by hash."""
 
     @cache
-    def catalogue(digest: str) -> Catalogue | ContractTerms:
+    def catalogue(digest: str) -> Document:
         if digest not in documents:
             raise TallyError(f"the log names the document {digest} and does not hold it: restore tally.documents")
-        return compile_document(digest, unpack_document(digest, documents[digest]))
+        return open_document(digest, documents[digest])
 
     return catalogue
 

@@ -11,11 +11,9 @@ from ledger.log import Draft, Log, Record, records
 from ledger.log.documents import load_document
 from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
-from ledger.pricing.contract import unpack_document
+from streams.folds.documents import Document, open_document
 from streams.folds.entry import Documents, Originals
 from streams.folds.event import EPOCH
-from streams.folds.prices.contract_terms import ContractTerms, compile_document
-from streams.folds.prices.price_lookup import Catalogue
 from streams.partition_state import ReadRecords
 from tallystick import TickEvent
 
@@ -34,16 +32,16 @@ def reduce_garbage_collection() -> None:
 
 
 def read_catalogues(log: Log) -> Documents:
-    """Return a lookup of the price books and contracts that the log holds, by hash."""
+    """Return a lookup of the documents that the log holds, by hash."""
 
     @lru_cache(maxsize=8)
-    def catalogue(digest: str) -> Catalogue | ContractTerms:
+    def catalogue(digest: str) -> Document:
         packed = load_document(log, digest)
         if packed is None:
             raise TallyError(
                 f"the log names the document {digest} and does not hold it: restore tally.documents from a copy"
             )
-        return compile_document(digest, unpack_document(digest, packed))
+        return open_document(digest, packed)
 
     return catalogue
 

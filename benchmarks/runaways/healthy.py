@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmarks.runaways.session import Recorder, Session
 
@@ -62,7 +63,11 @@ def share_list(draw: random.Random) -> list[Session]:
     """An agent that gives each row of a list to an agent of its own."""
     recorder = _begin(draw)
     for number in range(draw.randint(20, 150)):
-        fields = {"parent_call": f"{recorder.agent}-call", "agent": f"{recorder.agent}-{number}", "growth": 0}
+        fields: dict[str, Any] = {
+            "parent_call": f"{recorder.agent}-call",
+            "agent": f"{recorder.agent}-{number}",
+            "growth": 0,
+        }
         recorder.use_tool("read_file", seconds=draw.uniform(0.5, 3), **fields)
         recorder.use_tool("report", result="done", seconds=draw.uniform(0.5, 3), **fields)
     return [recorder.finish()]

@@ -1,15 +1,13 @@
 """Sign and end contracts: the document first, then the record that names it, in the order of its organization."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ingest.controls.append import append_control
-from ingest.intake.intake import decode
+from ingest.controls.decisions import find_decisions
 from ingest.intake.privacy import replace_text_secrets
 from ledger.errors import LogDamaged, TallyError
-from ledger.log import Log, Position, partition_of, records
+from ledger.log import Log, Position
 from ledger.log.documents import load_document, store_document
-from ledger.log.topics import EVENTS
 from ledger.pricing.contract import Contract, list_texts, pack_contract, unpack_document
 from ledger.settings import Settings
 from tallystick.vocabulary.controls.contracts import ContractEnded, ContractSigned
@@ -62,7 +60,7 @@ def end_contract(log: Log, settings: Settings, organization: str, name: str, rea
 def find_contracts(log: Log, organization: str) -> dict[str, Signing]:
     """Return the contracts of an organization that are in force, in the order of their first signing."""
     in_force: dict[str, Signing | None] = {}
-    for position, body in _find_decisions(log, organization):
+    for position, body in find_decisions(log, organization, _TYPES):
         document = body.get("document")
         in_force[body["name"]] = None if document is None else Signing(body["name"], document, position)
     return {name: signing for name, signing in in_force.items() if signing is not None}
@@ -88,16 +86,3 @@ def load_contract(log: Log, signing: Signing) -> Contract:
     if not isinstance(document, Contract):
         raise LogDamaged(f"the document {signing.document} was signed and is no contract: restore the log from a copy")
     return document
-
-
-def _find_decisions(log: Log, organization: str) -> Iterator[tuple[Position, dict[str, str]]]:
-    partition = partition_of(organization)
-    for record in records(log, EVENTS, partition):
-        if record.organization != organization or b'"contract.' not in record.value:
-            continue
-        for event_index, line in enumerate(record.value.split(b"\n")):
-            if b'"contract.' not in line:
-                continue
-            data = decode(line).get("data", {})
-            if isinstance(data, dict) and data.get("control") in _TYPES:
-                yield Position(partition, record.offset, event_index), data["body"]

@@ -1,4 +1,5 @@
-"""Read price books and contracts that people write, as YAML or JSON, and say what is wrong with one in plain words."""
+"""Read documents that people write as YAML or JSON (price books, contracts, rules), and say what is wrong with one in
+plain words."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,11 +14,18 @@ from ledger.yaml_files import DuplicateKey, read_yaml
 
 PRICE_BOOK = "price book"
 CONTRACT = "contract"
+RULES = "document of runaway rules"
 _FIELDS = {
     PRICE_BOOK: "`name`, `currency` and `providers`",
     CONTRACT: "`name`, `currency`, and `terms` or `commitments`",
+    RULES: "`page_above` and `detectors`",
 }
-_COMMANDS = {PRICE_BOOK: "adopt it with `tally price adopt", CONTRACT: "sign it with `tally contract sign"}
+_COMMANDS = {
+    PRICE_BOOK: "adopt it with `tally price adopt",
+    CONTRACT: "sign it with `tally contract sign",
+    RULES: "adopt it with `tally runaways adopt",
+}
+_PAGES = {PRICE_BOOK: "docs/prices.md", CONTRACT: "docs/prices.md", RULES: "docs/runaways.md"}
 _GENERAL = frozenset(("missing", "extra_forbidden"))
 """Types of errors that say less than another one at the same place."""
 _TIMES = frozenset(("since", "until"))
@@ -38,7 +46,7 @@ _SENTENCES = {
 
 
 def parse_mapping(text: str, name: str, kind: str) -> dict[str, Any]:
-    """Parse a price book's or a contract's fields. TallyError where the text has none, or is one of the other kind."""
+    """Parse the fields of a document of a kind. TallyError where the text has none, or is one of another kind."""
     try:
         content = read_yaml(text)
     except DuplicateKey as error:
@@ -50,7 +58,7 @@ def parse_mapping(text: str, name: str, kind: str) -> dict[str, Any]:
         raise build_shape_error(name, kind, error) from error
     if not isinstance(content, dict) or not content:
         form = "is empty" if not content else f"is {'a list' if isinstance(content, list) else 'a single value'}"
-        raise TallyError(f"{kind} {name} {form}: write the fields {_FIELDS[kind]} (docs/prices.md)")
+        raise TallyError(f"{kind} {name} {form}: write the fields {_FIELDS[kind]} ({_PAGES[kind]})")
     if (actual := _find_kind(content)) not in (None, kind):
         raise TallyError(f"{name} is a {actual}, not a {kind}: {_COMMANDS[actual or kind]} {name}`")
     return content
@@ -59,7 +67,7 @@ def parse_mapping(text: str, name: str, kind: str) -> dict[str, Any]:
 def _find_kind(content: Mapping[str, Any]) -> str | None:
     """Return the kind that a document's fields are of; None where they do not tell."""
     if "kind" in content:
-        return {"price_book": PRICE_BOOK, "contract": CONTRACT}.get(str(content["kind"]))
+        return {"price_book": PRICE_BOOK, "contract": CONTRACT, "runaway_rules": RULES}.get(str(content["kind"]))
     has_terms, has_providers = "terms" in content or "commitments" in content, "providers" in content
     if has_terms == has_providers:
         return None
@@ -69,7 +77,7 @@ def _find_kind(content: Mapping[str, Any]) -> str | None:
 def build_shape_error(name: str, kind: str, error: Exception) -> TallyError:
     """Build the error of a document that cannot be read at all, such as one nested without end."""
     detail = "it is nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
-    return TallyError(f"{kind} {name} has not the shape of a {kind} ({detail}): see docs/prices.md")
+    return TallyError(f"{kind} {name} has not the shape of a {kind} ({detail}): see {_PAGES[kind]}")
 
 
 def build_field_error(name: str, kind: str, content: Mapping[str, Any], error: ValidationError) -> TallyError:
@@ -85,7 +93,7 @@ def build_field_error(name: str, kind: str, content: Mapping[str, Any], error: V
 def describe_field(name: str, kind: str, path: Sequence[int | str], sentence: str, value: str = "") -> TallyError:
     """Build the error of the field at a path."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    return TallyError(f"{kind} {name}, {place or 'the whole'}{value}: {sentence} (docs/prices.md)")
+    return TallyError(f"{kind} {name}, {place or 'the whole'}{value}: {sentence} ({_PAGES[kind]})")
 
 
 def _rank_error(path: Sequence[int | str], details: ErrorDetails) -> tuple[int, bool]:

@@ -12,7 +12,7 @@ from ledger import envelope, outcomes
 from ledger.errors import LogDamaged, TallyError
 from ledger.log import Record
 from ledger.log.topics import ALERTS, DECISIONS, ENTRIES, Topic
-from streams.folds import budgets, periods, rating, registry, rules
+from streams.folds import budgets, periods, rating, registry
 from streams.folds.amendments.corrections import HELD_ROWS, Ledger, apply_correction, revise_entry
 from streams.folds.amendments.holds import DueEvent, hold_event, take_due_event
 from streams.folds.amendments.restatement import read_no_history, restate_entries
@@ -40,7 +40,7 @@ from tallystick.vocabulary.controls.prices import PriceRestated
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, watch.FOLD, rules.FOLD, registry.FOLD)
+FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, watch.FOLD, registry.FOLD)
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)

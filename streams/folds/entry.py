@@ -6,13 +6,12 @@ from typing import NamedTuple
 import msgspec
 
 from streams.folds.call import Dimensions
+from streams.folds.documents import Document
 from streams.folds.event import Event, ParsedRecord
 from streams.folds.identity import EventPosition, EventVersion
-from streams.folds.prices.contract_terms import ContractTerms
-from streams.folds.prices.price_lookup import Catalogue
 
-Documents = Callable[[str], Catalogue | ContractTerms]
-"""The price book or contract of a document's hash; it raises TallyError where the log does not hold it."""
+Documents = Callable[[str], Document]
+"""The document of a hash, such as a price book; it raises TallyError where the log does not hold it."""
 
 
 Originals = Callable[[int, int], bytes]

@@ -21,6 +21,7 @@ from tally.cli import (
     price,
     rebuild,
     registry,
+    runaways,
     sql,
     status,
     streams,
@@ -69,6 +70,7 @@ app.add_typer(period.app, name="period", rich_help_panel=_MANAGE)
 app.add_typer(token.app, name="token", rich_help_panel=_MANAGE)
 app.add_typer(subject.app, name="subject", rich_help_panel=_MANAGE)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_MANAGE)
+app.add_typer(runaways.app, name="runaways", rich_help_panel=_MANAGE)
 app.add_typer(api.app, name="api", rich_help_panel=_SERVICES)
 app.add_typer(streams.app, name="streams", rich_help_panel=_SERVICES)
 app.add_typer(topics.app, name="topics", rich_help_panel=_MANAGE)

@@ -3,7 +3,7 @@ either log, and nothing is written."""
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,10 +14,10 @@ from ledger.log.sqlite.log import transaction
 from ledger.log.topics import ENTRIES
 from streams.folds.chain import Derived
 from streams.folds.entry import Documents
-from streams.folds.event import Event, hash_identity, parse_line
+from streams.folds.event import EPOCH, Event, hash_identity, parse_line
 from streams.folds.state import State
 from streams.partition_state import PartitionState, read_runs
-from streams.runtime import read_history, read_originals
+from streams.runtime import build_tick, read_history, read_originals
 
 _decode = msgspec.json.Decoder().decode
 Line = dict[str, Any]
@@ -67,8 +67,13 @@ class PartitionCopy:
 
     def append(self, draft: Draft) -> Derived:
         """Fold a draft as the next record, and return what it causes."""
-        now_ms = int(datetime.now(UTC).timestamp() * 1000)
-        return self._fold_batch([Record(self._partition, self._next_offset, now_ms, *draft[1:])])
+        return self._append(draft, datetime.now(UTC))
+
+    def pass_time(self, duration: timedelta) -> Derived:
+        """Fold a tick of a time so long after now, and return what falls due until then."""
+        time = datetime.now(UTC) + duration
+        due_us = (time - EPOCH) // timedelta(microseconds=1)
+        return self._append(build_tick(self._partition, self._next_offset, due_us), time)
 
     def restate(self, draft: Draft) -> Iterator[tuple[Line, Line]]:
         """Fold a restatement as the next record: yield the reversal of each entry that it changes, and the entry in its
@@ -79,6 +84,10 @@ class PartitionCopy:
                 former = line
             elif line["outcome"] == outcomes.RESTATEMENT:
                 yield former, line
+
+    def _append(self, draft: Draft, time: datetime) -> Derived:
+        time_ms = int(time.timestamp() * 1000)
+        return self._fold_batch([Record(self._partition, self._next_offset, time_ms, *draft[1:])])
 
     def _fold_batch(self, batch: list[Record]) -> Derived:
         originals, history = self._readers

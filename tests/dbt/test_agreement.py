@@ -149,7 +149,7 @@ class Ledger:
 
     def run(self, session: str, agent: str) -> tuple[Any, ...] | None:
         """What the fold remembers of an agent whose alert is open."""
-        run = self.rows.get((watch.NAME, self.organization, session, agent))
+        run = self.rows.get((watch.FOLD.name, self.organization, session, agent))
         if run is None or run.incident is None:
             return None
         spent = {currency: _money(amount) for currency, amount in run.spent}

@@ -50,6 +50,7 @@ from ledger.log.topics import EVENTS
 from ledger.organizations import PLATFORM
 from ledger.pricing.contract_file import parse_contract, read_contract_file
 from ledger.pricing.price_book_file import parse_book, read_book_file
+from ledger.runaway_rules import parse_rules, read_rules_file
 from ledger.settings import Settings
 from streams.folds.contracts.agreement import open_contract
 from streams.folds.prices.contract_terms import ContractTerms
@@ -222,6 +223,11 @@ CASES: list[Case] = [
     ("a book of a provider that it has not", lambda p: parse_book("{name: b, currency: USD, providers: [{id: a, models_of: [x], models: []}]}", "b.yaml"), ("providers[0].models_of[0]", "'x'", "add it")),
     ("a span without time", lambda p: reading.check_span({"since": "2026-02-01T00:00:00+00:00", "until": "2026-01-01T00:00:00+00:00"}, "2026-02-01", "2026-01-01"), ("--since 2026-02-01", "--until 2026-01-01", "swap them")),
     ("a book that is too large", seal_large_book, ("'genai-prices'", "bytes compressed", "split it")),
+    # rules of runaways
+    ("rules that cannot be read", lambda p: read_rules_file(p / "none"), ("none", "No such file", "name a YAML file")),
+    ("rules that are no YAML", lambda p: parse_rules("a: [", "r.yaml"), ("r.yaml", "is not YAML")),
+    ("a detector's threshold", lambda p: parse_rules("{detectors: {repeated_tool: 1}}", "r.yaml"), ("r.yaml", "detectors.repeated_tool", "1", "from 2 to 10,000, or off", "docs/runaways.md")),
+    ("rules nested without end", lambda p: parse_rules("[" * 5_000, "r.yaml"), ("r.yaml", "shape of a document of runaway rules", "docs/runaways.md")),
     # contracts
     ("a contract that cannot be read", lambda p: read_contract_file(p / "none"), ("none", "No such file")),
     ("a contract that is no YAML", lambda p: parse_contract("a: [", "c.yaml"), ("c.yaml", "is not YAML")),

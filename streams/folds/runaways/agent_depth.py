@@ -2,8 +2,6 @@
 
 from streams.folds.runaways.run import Run
 
-MIN_DEPTH = 10
 
-
-def is_found(run: Run) -> bool:
-    return run.tree is not None and run.tree.depth >= MIN_DEPTH
+def is_found(run: Run, threshold: int) -> bool:
+    return run.tree is not None and run.tree.depth >= threshold

@@ -2,9 +2,7 @@
 
 from streams.folds.runaways.run import Run
 
-MIN_ALIKE = 40
-"""A dozen agents that each run the tests once share work."""
 
-
-def is_found(run: Run) -> bool:
-    return run.tree is not None and run.tree.alike >= MIN_ALIKE
+def is_found(run: Run, threshold: int) -> bool:
+    """A dozen agents that each run the tests once share work."""
+    return run.tree is not None and run.tree.alike >= threshold

@@ -3,8 +3,6 @@
 from streams.folds.runaways.run import Run
 from streams.folds.runaways.signs import has_growth
 
-MIN_REPEATS = 6
 
-
-def is_found(run: Run) -> bool:
-    return run.repeats >= MIN_REPEATS and has_growth(run)
+def is_found(run: Run, threshold: int) -> bool:
+    return run.repeats >= threshold and has_growth(run)

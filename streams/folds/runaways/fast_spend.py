@@ -3,5 +3,6 @@
 from streams.folds.runaways.run import Run
 
 
-def is_found(run: Run) -> bool:
+def is_found(run: Run, _: int) -> bool:
+    """The pace was kept by the threshold."""
     return run.pace is not None and run.pace.is_fast

@@ -10,20 +10,18 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from ledger.money import PICO
+from ledger.money import PICO, brief, text
 
 WARNING, PAGE = "warning", "page"
 Amounts = tuple[tuple[str, int], ...]
 """Sums in pico by currency, sorted."""
-MAX_LOSS = 50
-"""Units of a currency that a runaway may cost before it is a page: what it has cost, and an hour more."""
 HOUR_US = 3_600 * 1_000_000
 MIN_DURATION_US = 60 * 1_000_000
 """A rate is of a minute at least: four calls in a second do not cost that each second."""
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was told of a runaway. ``passed`` is the greatest power of ten that its cost has passed; 0 below 1."""
+    """A runaway as it was told. ``passed`` is the greatest power of ten that its cost has passed; 0 below 1."""
 
     alert: str
     detector: str
@@ -33,7 +31,7 @@ class Incident(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Loss(NamedTuple):
-    """What a runaway costs an hour, and what it will have cost in an hour, in pico by currency."""
+    """The cost of a runaway in an hour, and its cost with an hour more, in pico by currency."""
 
     per_hour: Amounts
     projected: Amounts
@@ -47,28 +45,32 @@ def project_loss(spent: Amounts, duration_us: int) -> Loss:
     return Loss(per_hour, projected)
 
 
-def open_incident(alert: str, detector: str, families: Iterable[str], spent: Amounts, loss: Loss) -> Incident:
-    """Return the incident that a detector opens."""
+def open_incident(
+    alert: str, detector: str, families: Iterable[str], spent: Amounts, loss: Loss, max_loss: int
+) -> Incident:
+    """Return the incident that a detector opens. One that is about to cost more than ``max_loss`` is a page."""
     found = tuple(sorted(set(families)))
-    return Incident(alert, detector, found, _judge(found, loss), _find_power(spent))
+    return Incident(alert, detector, found, _judge(found, loss, max_loss), _find_power(spent))
 
 
-def escalate(incident: Incident, families: Iterable[str], spent: Amounts, loss: Loss) -> tuple[Incident, str | None]:
+def escalate(
+    incident: Incident, families: Iterable[str], spent: Amounts, loss: Loss, max_loss: int
+) -> tuple[Incident, str | None]:
     """Return the incident after one more call, and the reason to tell of it again; None where there is none."""
     found = tuple(sorted({*incident.families, *families}))
-    severity = PAGE if incident.severity == PAGE else _judge(found, loss)
+    severity = PAGE if incident.severity == PAGE else _judge(found, loss, max_loss)
     passed = max(incident.passed, _find_power(spent))
     reason = None
     if severity != incident.severity:
         news = [family for family in found if family not in incident.families]
-        reason = f"{news[0]} too" if len(found) > 1 and news else f"about to cost more than {MAX_LOSS}"
+        reason = f"{news[0]} too" if len(found) > 1 and news else f"about to cost more than {brief(text(max_loss))}"
     elif passed > incident.passed:
         reason = f"cost more than {passed}"
     return replace(incident, families=found, severity=severity, passed=passed), reason
 
 
-def _judge(families: tuple[str, ...], loss: Loss) -> str:
-    is_dear = any(amount > MAX_LOSS * PICO for _, amount in loss.projected)
+def _judge(families: tuple[str, ...], loss: Loss, max_loss: int) -> str:
+    is_dear = any(amount > max_loss for _, amount in loss.projected)
     return PAGE if len(families) > 1 or is_dear else WARNING
 
 

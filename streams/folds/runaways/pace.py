@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.money import PICO
+from ledger.runaway_rules import Thresholds
 
 MINUTE_US = 60 * 1_000_000
 MAX_MINUTES = 120
@@ -18,9 +19,10 @@ MAX_MINUTES = 120
 MIN_MINUTES, MIN_SESSIONS = 10, 4
 """An agent with fewer has no pace of its own yet."""
 THOUSANDTHS = 1_000
-ALLOWANCE, LIMIT, MAX_RATIO = 2 * THOUSANDTHS, 16 * THOUSANDTHS, 20 * THOUSANDTHS
-"""In thousandths of the agent's dear minute: what is usual, the sum above it that is found, and the most that one
-minute counts."""
+ALLOWANCE, MAX_RATIO = 2 * THOUSANDTHS, 20 * THOUSANDTHS
+"""In thousandths of the agent's dear minute: what is usual, and the most that one minute counts."""
+LIMIT = Thresholds().fast_spend * THOUSANDTHS
+"""The sum above what is usual that is found where no rules say another."""
 MIN_EXCESS = 1 * PICO
 """Units of a currency above what is usual, in the minute at hand: what costs less is not worth a message."""
 
@@ -51,22 +53,26 @@ class Spending(NamedTuple):
     habit: Habit
 
 
-def spend(pace: Pace | None, habit: Habit, currency: str, time_us: int, cost: int) -> Spending:
+def spend(
+    pace: Pace | None, habit: Habit, currency: str, time_us: int, cost: int, limit: int | None = LIMIT
+) -> Spending:
     """Add the cost of a call; the minute that it ends becomes one of the agent's. Costs of another currency than the
-    session's first are left out."""
+    session's first are left out. Without a limit nothing is found."""
     minute = time_us // MINUTE_US
     if pace is None:
         pace = Pace(currency, minute)
     if currency != pace.currency or minute < pace.minute:
         return Spending(pace, habit)
-    usual = find_usual(habit)
+    usual = None if limit is None else find_usual(habit)
     if minute > pace.minute:
         habit = _keep_minute(habit, pace, time_us)
         rest = max(0, _add_minute(pace, usual) - ALLOWANCE * (minute - pace.minute - 1))
         is_fast = pace.is_fast and rest > 0
-        pace = replace(pace, minute=minute, cost=0, sum=min(rest, LIMIT), is_fast=is_fast, is_kept=True)
+        pace = replace(pace, minute=minute, cost=0, sum=min(rest, limit or 0), is_fast=is_fast, is_kept=True)
     pace = replace(pace, cost=pace.cost + cost)
-    is_found = usual is not None and _add_minute(pace, usual) >= LIMIT and pace.cost - usual >= MIN_EXCESS
+    if usual is None or limit is None:
+        return Spending(pace, habit)
+    is_found = _add_minute(pace, usual) >= limit and pace.cost - usual >= MIN_EXCESS
     return Spending(replace(pace, is_fast=True) if is_found else pace, habit)
 
 

@@ -15,13 +15,14 @@ from streams.folds.runaways import (
     repeated_tool,
 )
 from streams.folds.runaways.run import Run
+from streams.folds.runaways.thresholds import Rules
 
 
 class Detector(NamedTuple):
     """A detector, and the family of signals that it is of. One that only ``confirms`` raises no alert by itself."""
 
     family: str
-    is_found: Callable[[Run], bool]
+    is_found: Callable[[Run, int], bool]
     confirms: bool = False
 
 
@@ -38,6 +39,10 @@ DETECTORS: Mapping[str, Detector] = {
 }
 
 
-def find_detectors(run: Run) -> Iterator[str]:
+def find_detectors(run: Run, rules: Rules) -> Iterator[str]:
     """Yield the names of the detectors that find a run."""
-    return (name for name, detector in DETECTORS.items() if detector.is_found(run))
+    return (
+        name
+        for name, detector in DETECTORS.items()
+        if (threshold := rules.thresholds.get(name)) is not None and detector.is_found(run, threshold)
+    )

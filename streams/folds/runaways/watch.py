@@ -12,13 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.money import text
+from ledger.runaway_rules import NAME
 from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event
 from streams.folds.fold import Fold
 from streams.folds.runaways.agent_tree import AgentTree, add_agent, add_call
 from streams.folds.runaways.incident import Amounts, escalate, open_incident
-from streams.folds.runaways.pace import Habit, Pace, spend
+from streams.folds.runaways.pace import THOUSANDTHS, Habit, Pace, spend
 from streams.folds.runaways.registry import DETECTORS, find_detectors
 from streams.folds.runaways.run import (
     Run,
@@ -34,9 +35,10 @@ from streams.folds.runaways.run import (
     take_call,
     take_news,
 )
+from streams.folds.runaways.thresholds import Rules, adopt_rules, load_rules
 from streams.folds.state import Key, State
+from tallystick.vocabulary.controls.alerts import RulesAdopted
 
-NAME = "runaways"
 SILENCE_TIMEOUT_US = 15 * 60 * 1_000_000
 """By the events' own times."""
 ARRIVAL_TIMEOUT_US = 20 * 60 * 1_000_000
@@ -55,13 +57,13 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     if dimensions.session is None:
         return
     key: Key = (NAME, event.organization, dimensions.session, dimensions.agent or "")
-    signature = sign_call(dimensions)
+    signature, rules = sign_call(dimensions), load_rules(event.organization, state)
     run = _load_current_run(key, event, state, emit)
     if dimensions.agent is not None:
-        _watch_tree(run is None, signature, event, entry, state, emit)
+        _watch_tree(run is None, signature, rules, event, entry, state, emit)
     taken = _take_call(key, run, signature, event, entry, emit)
-    taken = replace(taken, pace=_keep_pace(None if run is None else run.pace, event, entry, state, emit))
-    state.put(key, _tell(key, _add_spend(taken, entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+    taken = replace(taken, pace=_keep_pace(None if run is None else run.pace, rules, event, entry, state, emit))
+    state.put(key, _tell(key, _add_spend(taken, entry), rules, emit), emit.now_us + ARRIVAL_TIMEOUT_US)
 
 
 def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
@@ -100,7 +102,7 @@ def _take_call(key: Key, run: Run | None, signature: Signature | None, event: Ev
 
 
 def _watch_tree(
-    is_new: bool, signature: Signature | None, event: Event, entry: Entry, state: State, emit: Emit
+    is_new: bool, signature: Signature | None, rules: Rules, event: Event, entry: Entry, state: State, emit: Emit
 ) -> None:
     """Continue the run of a session whose agents start each other. Sessions without a parent call have none."""
     dimensions = entry.dimensions
@@ -115,10 +117,11 @@ def _watch_tree(
     tree = add_call(run.tree or AgentTree(), event.id, str(dimensions.agent), dimensions.parent_call)
     if is_new and signature is not None:
         tree = add_agent(tree, "|".join(signature.list_texts()))
-    state.put(key, _tell(key, _add_spend(replace(run, tree=tree), entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+    run = _tell(key, _add_spend(replace(run, tree=tree), entry), rules, emit)
+    state.put(key, run, emit.now_us + ARRIVAL_TIMEOUT_US)
 
 
-def _keep_pace(pace: Pace | None, event: Event, entry: Entry, state: State, emit: Emit) -> Pace | None:
+def _keep_pace(pace: Pace | None, rules: Rules, event: Event, entry: Entry, state: State, emit: Emit) -> Pace | None:
     """Add the cost of a call to its agent's pace in the session, and a minute that ended to the agent's habit."""
     if entry.currency is None or entry.dimensions.agent is None:
         return pace
@@ -126,7 +129,9 @@ def _keep_pace(pace: Pace | None, event: Event, entry: Entry, state: State, emit
     row = state.get(key)
     former = Habit() if row is None else row if type(row) is Habit else msgspec.convert(row, Habit)
     habit = Habit() if event.time_us - former.last_us >= HABIT_MEMORY_US else former
-    spending = spend(pace, habit, entry.currency, event.time_us, entry.list_cost)
+    threshold = rules.thresholds.get("fast_spend")
+    limit = None if threshold is None else threshold * THOUSANDTHS
+    spending = spend(pace, habit, entry.currency, event.time_us, entry.list_cost, limit)
     if spending.habit is not habit:
         state.put(key, spending.habit, emit.now_us + HABIT_MEMORY_US)
     return spending.pace
@@ -151,22 +156,23 @@ def _add_spend(run: Run, entry: Entry) -> Run:
     return replace(run, spent=tuple(sorted(sums.items())))
 
 
-def _tell(key: Key, run: Run, emit: Emit) -> Run:
+def _tell(key: Key, run: Run, rules: Rules, emit: Emit) -> Run:
     """Raise an alert where a detector finds the run, and escalate the one that there is."""
     is_fast = run.pace is not None and run.pace.is_fast
     if run.incident is None and run.repeats == 1 and run.tree is None and not is_fast:
         return run
-    found = list(find_detectors(run))
+    found = list(find_detectors(run, rules))
     families = [DETECTORS[name].family for name in found]
     if run.incident is None:
         detector = next((name for name in found if not DETECTORS[name].confirms), None)
         if detector is None:
             return run
         alert = "-".join(map(str, (*emit.position(), detector)))
-        run = replace(run, incident=open_incident(alert, detector, families, run.spent, project_run(run)))
+        incident = open_incident(alert, detector, families, run.spent, project_run(run), rules.max_loss)
+        run = replace(run, incident=incident)
         _emit_alert(key, run, "raised", emit)
         return run
-    incident, reason = escalate(run.incident, families, run.spent, project_run(run))
+    incident, reason = escalate(run.incident, families, run.spent, project_run(run), rules.max_loss)
     run = replace(run, incident=incident)
     if reason is not None:
         _emit_alert(key, run, "escalated", emit, reason=reason)
@@ -222,4 +228,4 @@ def _describe_call(run: Run) -> dict[str, str]:
     return {name: value for name, value in call.items() if value}
 
 
-FOLD = Fold(NAME, on_entry=watch_entry, on_due=end_silent_run)
+FOLD = Fold(NAME, on_entry=watch_entry, on_control={RulesAdopted.control_type: adopt_rules}, on_due=end_silent_run)

@@ -1,8 +1,6 @@
 """Every control type alike: sent, made by its command, refused by field, relayed, answered once, and replayed."""
 
-import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -20,6 +18,7 @@ from ingest.controls.log import build_closing_records as closing_records
 from ingest.controls.models import alias_model
 from ingest.controls.platform_relay import ensure
 from ingest.controls.prices import adopt_price_book, build_restatement
+from ingest.controls.runaway_rules import adopt_rules
 from ingest.intake.intake import Intake
 from ingest.intake.rejection import Rejection
 from ledger.errors import TallyError
@@ -31,7 +30,9 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import DECISIONS, DOCUMENTS, ENTRIES, EVENTS
 from ledger.organizations import PLATFORM
 from ledger.pricing.contract_file import parse_contract
+from ledger.pricing.price_book import pack_book
 from ledger.pricing.price_book_file import parse_book
+from ledger.runaway_rules import RunawayRules, pack_rules, parse_rules
 from ledger.settings import Settings
 from streams.folds.chain import FOLDS
 from streams.replay import replay
@@ -45,15 +46,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 HANDLED = {control for fold in FOLDS for control in fold.on_control} | {"price.restated"}
 FIELDS = [(control, field) for control, model in CONTROL_TYPES.items() for field in model.model_fields]
+RULES_DOCUMENT = "rules"
 Make = Callable[[EmbeddedLog, Settings], object]
-
-
-def adopt_rules(log: EmbeddedLog, settings: Settings) -> None:
-    """Store a document of rules and append its adoption: no command does, since no detector reads rules yet."""
-    content = b"rules: []"
-    document = hashlib.sha256(content).hexdigest()
-    store_document(log, document, zlib.compress(content))
-    append_control(log, settings, "rules.adopted", {"name": "runaways", "document": document}, organization="acme")
 
 
 def restate(log: EmbeddedLog, settings: Settings) -> None:
@@ -71,7 +65,9 @@ COMMANDS: dict[str, Make] = {
         log, settings, "acme", parse_contract("{name: acme-2026, currency: USD, terms: [{discount: 10}]}", "the test")
     ),
     "model.aliased": lambda log, settings: alias_model(log, settings, "prod-chat", "azure", "gpt-4o", "azure"),
-    "rules.adopted": adopt_rules,
+    "rules.adopted": lambda log, settings: adopt_rules(
+        log, settings, "acme", parse_rules("{page_above: 5}", "the test")
+    ),
     "subject.erased": lambda log, settings: erase_person(log, settings, "acme", "ann"),
     "price.restated": restate,
     "log.closed": lambda log, settings: log.append(EVENTS, closing_records(settings, "kafka://there/x")),
@@ -208,9 +204,23 @@ def test_it_is_answered_once_and_a_replay_is_equal(control: str, tmp_path: Path)
     assert set(outcomes) <= {"counted", "duplicate", "record"}
 
 
-def test_an_adoption_of_rules_says_that_nothing_reads_them(tmp_path: Path) -> None:
-    (answer,) = derive_answers(make_decision("rules.adopted", tmp_path), read_documents(tmp_path))
-    assert answer["decision"] == "control.ineffective" and "no detector reads" in answer["reason"]
+@pytest.mark.parametrize(
+    "name, document, reason", [("others", RULES_DOCUMENT, "as 'runaways'"), ("runaways", "book", "has no rules")]
+)
+def test_rules_under_another_name_or_of_another_kind_have_no_effect(
+    tmp_path: Path, name: str, document: str, reason: str
+) -> None:
+    digest, packed = pack_rules(RunawayRules()) if document == RULES_DOCUMENT else pack_book(parse_book(BOOK, "b"))
+    log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
+    with closing(log):
+        store_document(log, digest, packed)
+        append_control(log, settings, "rules.adopted", {"name": name, "document": digest}, organization="acme")
+        by_partition = {partition: list(records(log, EVENTS, partition)) for partition in range(PARTITIONS)}
+    (answer,) = derive_answers(by_partition, read_documents(tmp_path))
+    assert answer["decision"] == "control.ineffective" and reason in answer["reason"]
+
+
+def test_rules_of_a_document_that_the_log_lacks_are_refused(tmp_path: Path) -> None:
     log, settings = EmbeddedLog(tmp_path), Settings(home=tmp_path)
     body = {"name": "r", "document": "1" * 64}
     with closing(log), pytest.raises(TallyError, match=r"body\.document: is the hash of no document on the log"):

@@ -20,6 +20,7 @@ COMMANDS = [
     "api serve", "token create", "token list", "token revoke",
     "budget set", "price adopt", "contract sign", "contract list", "contract end",
     "budget set", "price adopt", "model alias", "model list", "model remove",
+    "runaways rules", "runaways adopt", "runaways replay",
 ]  # fmt: skip
 REPORTING = [
     "subject list",
@@ -48,6 +49,9 @@ REPORTING = [
     "token create",
     "token list",
     "token revoke",
+    "runaways rules",
+    "runaways adopt",
+    "runaways replay",
 ]
 
 

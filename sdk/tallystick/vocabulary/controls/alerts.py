@@ -9,10 +9,8 @@ from tallystick.vocabulary.controls.body import ControlBody
 
 
 class RulesAdopted(ControlBody):
-    """Adopt a document of detector rules, under a name. The document stands on the log first.
-
-    No detector reads rules yet: the decision is recorded, and answered as one without effect.
-    """
+    """Adopt a document of detector rules, under a name. The document stands on the log first. What comes after it is
+    judged by it; rule R20."""
 
     control_type: ClassVar[str] = "rules.adopted"
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "runaways", "document": "0" * 64}]})
