@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from alerting import webhooks
+from alerting import routes
 from alerting.delivery_store import Deliveries
-from alerting.webhooks import Format, Webhook
+from alerting.routes import Channel, Route
 from alerting.worker import begin_at_end
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import open_intake
@@ -93,14 +93,23 @@ class Telling:
             process.kill()
             process.wait()
 
-    def hook(self, url: str, organization: str = "acme", form: Format = "standard") -> Webhook:
+    def hook(self, url: str, organization: str = "acme", channel: Channel = "webhook") -> Route:
         """As `tally alerts webhook` does."""
+        self.begin()
+        return routes.set_webhook(self.settings.home, organization, url, channel)
+
+    def route(self, channel: Channel, address: str, **limits: Any) -> Route:
+        """As `tally alerts route add` does."""
+        self.begin()
+        return routes.add_route(self.settings.home, "acme", channel, address, **limits)
+
+    def begin(self) -> None:
+        """Have the deliverer begin now where there is no route yet."""
         log, deliveries = open_log(self.settings), Deliveries(self.settings.home)
-        if not webhooks.list_webhooks(self.settings.home):
+        if not routes.list_routes(self.settings.home):
             begin_at_end(log, deliveries)
         log.close()
         deliveries.close()
-        return webhooks.put(self.settings.home, organization, url, form)
 
     def loops(self, *sessions: str, organization: str = "acme") -> None:
         """Each of these sessions calls a tool alike four times, now."""

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook as Reference
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from alerting import webhooks
+from alerting import routes
 from ingest.controls.budgets import set_budget
 from ledger.errors import TallyError
 from ledger.log.open import open_log
@@ -89,7 +89,7 @@ def test_one_that_fails_is_tried_again_and_holds_up_nobody(embedded: Telling, re
     eventually(lambda: embedded.states() == {"delivered": 1, "pending": 1})
     done = invoke("alerts", "deliveries", TALLY_HOME=str(embedded.settings.home))
     assert "no answer (ConnectError)" in done.stdout and "HTTP 204" in done.stdout
-    webhooks.remove(embedded.settings.home, dead.organization)
+    routes.remove_webhook(embedded.settings.home, dead.organization)
     make_due(embedded)
     eventually(lambda: embedded.states() == {"delivered": 1, "given up": 1})
 
@@ -122,7 +122,7 @@ def test_a_receiver_that_is_gone_is_sent_nothing_more(embedded: Telling, receive
     embedded.start("alerts")
     embedded.loops("s-1")
     eventually(lambda: embedded.states() == {"given up": 1})
-    eventually(lambda: webhooks.get_webhook(embedded.settings.home, "acme").gone is not None)
+    eventually(lambda: routes.get_webhook(embedded.settings.home, "acme").gone is not None)
     embedded.loops("s-2")
     eventually(lambda: embedded.states() == {"given up": 2})
     assert len(receiver.taken) == 1
@@ -146,7 +146,7 @@ def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiv
     ((headers, body),) = receiver.taken
     Reference(made.stdout.strip()).verify(body, headers)
     assert made.stdout.strip() not in invoke("alerts", "webhooks", "--json", TALLY_HOME=home).stdout
-    assert (embedded.settings.home / "webhooks.json").stat().st_mode & 0o777 == 0o600
+    assert (embedded.settings.home / "routes.json").stat().st_mode & 0o777 == 0o600
     slack = invoke("alerts", "webhook", receiver.url, "--organization", "acme", "--format", "slack", TALLY_HOME=home)
     assert slack.returncode == 0
     assert invoke("alerts", "test", "--organization", "acme", TALLY_HOME=home).returncode == 0
@@ -158,7 +158,7 @@ def test_a_webhook_is_tried_from_the_command(embedded: Telling, receiver: Receiv
 )
 def test_what_is_no_address_is_refused(embedded: Telling, url: str) -> None:
     with pytest.raises(TallyError, match="cannot be a webhook: write one such as https://host/path"):
-        webhooks.put(embedded.settings.home, "acme", url, "standard")
+        routes.set_webhook(embedded.settings.home, "acme", url, "webhook")
 
 
 def test_moments_are_utc(embedded: Telling, receiver: Receiver) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from alerting import webhooks
+from alerting import routes
 from audit.verify.pricing import Book
 from ingest.adapters import azure_llm_trace, mooncake_trace
 from ingest.adapters.response_files import make_response_format
@@ -184,9 +184,9 @@ CASES: list[Case] = [
     # tokens, webhooks
     ("a token's organization", lambda p: tokens.create_token(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
     ("a token that is none", lambda p: tokens.revoke_token(p, "x"), ("no token", "'x'", "tally token list")),
-    ("a webhook's organization", lambda p: webhooks.put(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
-    ("a webhook's URL", lambda p: webhooks.put(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
-    ("a webhook that is none", lambda p: webhooks.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
+    ("a webhook's organization", lambda p: routes.set_webhook(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
+    ("a webhook's URL", lambda p: routes.set_webhook(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
+    ("a webhook that is none", lambda p: routes.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
     # what people type
     ("a pair", lambda p: reading.parse_pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
     ("a time", lambda p: reading.parse_time("soon", "--since"), ("--since", "'soon'", "2026-10-01")),
