@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -143,11 +143,12 @@ class Deliveries:
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, 1 << 60)", positions)
 
     @contextmanager
-    def taking(self, topic: str, partition: int, position: Cause) -> Iterator[None]:
-        """Store what follows from lines, and the position of the last of them: both or neither."""
+    def taking(self, partition: int, positions: Mapping[str, Cause]) -> Iterator[None]:
+        """Store what follows from lines, and the position of the last one of each topic: all or nothing."""
         with self._transaction():
             yield
-            self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", (topic, partition, *position))
+            rows = [(topic, partition, *position) for topic, position in positions.items()]
+            self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", rows)
 
     def put(self, message: Message, route: str, due_ms: int) -> None:
         """Store a message to deliver on a route, unless it is stored already. Within :meth:`taking`."""
@@ -175,10 +176,18 @@ class Deliveries:
         )  # fmt: skip
 
     def make_held_due(self, organization: str, alert: str, now_ms: int) -> None:
-        """Have the messages of an alert judged now that wait for a silence to end, or for an answer."""
+        """Have the messages of an alert judged now that wait for a silence to end, or for an answer. Within
+        :meth:`taking`."""
         self._execute(
             "UPDATE deliveries SET due_ms = ? WHERE organization = ? AND alert = ? AND attempts = 0 AND due_ms > ?",
             now_ms, organization, alert, now_ms,
+        )  # fmt: skip
+
+    def make_silenced_due(self, organization: str, now_ms: int) -> None:
+        """Have what is silenced judged now, since a silence changed. Within :meth:`taking`."""
+        self._execute(
+            "UPDATE deliveries SET due_ms = ? WHERE organization = ? AND state = 'silenced' AND due_ms > ?",
+            now_ms, organization, now_ms,
         )  # fmt: skip
 
     def list_due(self, route: str, now_ms: int, limit: int) -> list[DueMessage]:

@@ -1,10 +1,11 @@
 """Lines of the derived topics: what is stored of each, to be delivered."""
 
+import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +14,7 @@ from alerting.delivery_store import Cause, Deliveries
 from alerting.messages import OPENING, RESOLVED, Message, read_handling, read_message
 from alerting.routes import Route
 from ledger import fault_points
-from ledger.log import Log, Record, records, seek_cause
+from ledger.log import Log, records, seek_cause
 from ledger.log.topics import ALERTS, DECISIONS, Topic
 from tallystick.vocabulary.controls.alerts import AlertAcknowledged, AlertResolved, AlertSilenced
 
@@ -24,6 +25,13 @@ PEOPLE_POSITION = "people"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SILENCE_SCOPES = ("alert", "team", "agent", "session", "detector")
 _decode = msgspec.json.Decoder().decode
+
+
+class Line(NamedTuple):
+    """A line of a derived topic."""
+
+    topic: Topic
+    fields: dict[str, Any]
 
 
 class Reader:
@@ -53,43 +61,49 @@ class Reader:
         if position != after:
             self._store_people(partition, position, lines)
 
-    def read(self, topic: Topic, partition: int, end: int, now_ms: int) -> None:
-        """Read the lines of a partition since the last time, up to an end."""
+    def read(self, partition: int, ends: Mapping[Topic, int], now_ms: int) -> None:
+        """Read the lines of a partition since the last time, up to these ends, in the order of their causes: what a
+        person did about an alert comes before what the alert did next."""
         with self._lock:
-            position = after = self._deliveries.position(topic.name, partition)
-        lines: list[tuple[Record, dict[str, Any]]] = []
+            positions = {topic: self._deliveries.position(topic.name, partition) for topic in ends}
+        streams = [self._list_lines(topic, partition, positions[topic], end) for topic, end in ends.items()]
+        before, lines = dict(positions), list[Line]()
+        for cause, line in heapq.merge(*streams, key=lambda item: item[0]):
+            positions[line.topic] = cause
+            if line.fields["organization"] in self._organizations:
+                lines.append(line)
+            if len(lines) >= MAX_BATCH_LINES:
+                self._store(partition, positions, lines, now_ms)
+                lines = []
+        if positions != before:
+            self._store(partition, positions, lines, now_ms)
+
+    def _list_lines(self, topic: Topic, partition: int, after: Cause, end: int) -> Iterator[tuple[Cause, Line]]:
+        """Yield the lines of a topic behind a position, each with its own."""
         start = seek_cause(self._log, topic, partition, after[0])
         for record in records(self._log, topic, partition, start, end):
-            for line in map(_decode, record.value.split(b"\n")):
-                cause = line["offset"], line["seq"]
-                if cause > after and line["organization"] in self._organizations:
-                    lines.append((record, line))
-                position = max(position, cause)
-            if len(lines) >= MAX_BATCH_LINES:
-                self._store(topic, partition, position, lines, now_ms)
-                lines = []
-        if position != after:
-            self._store(topic, partition, position, lines, now_ms)
+            for fields in map(_decode, record.value.split(b"\n")):
+                cause = fields["offset"], fields["seq"]
+                if cause > after:
+                    yield cause, Line(topic, fields)
 
     def _store_people(self, partition: int, position: Cause, lines: list[dict[str, Any]]) -> None:
-        with self._lock, self._deliveries.taking(PEOPLE_POSITION, partition, position):
+        with self._lock, self._deliveries.taking(partition, {PEOPLE_POSITION: position}):
             for line in lines:
                 people.store_statement(line, self._deliveries)
 
-    def _store(
-        self, topic: Topic, partition: int, position: Cause, lines: list[tuple[Record, dict[str, Any]]], now_ms: int
-    ) -> None:
-        with self._lock, self._deliveries.taking(topic.name, partition, position):
-            for _, line in lines:
-                message = read_message(topic, line)
+    def _store(self, partition: int, positions: Mapping[Topic, Cause], lines: list[Line], now_ms: int) -> None:
+        named = {topic.name: position for topic, position in positions.items()}
+        with self._lock, self._deliveries.taking(partition, named):
+            for topic, fields in lines:
+                message = read_message(topic, fields)
                 if topic is ALERTS and message is not None:
                     self._take_alert(message, now_ms)
                 elif message is not None:
-                    self._put_on(
-                        message, incidents.plan_other(message, self._routes.values(), self._teams(message)), now_ms
-                    )
-                elif line.get("decision") == "control.applied":
-                    self._take_handling(line, now_ms)
+                    chosen = incidents.plan_other(message, self._routes.values(), self._teams(message))
+                    self._put_on(message, chosen, now_ms)
+                elif fields.get("decision") == "control.applied":
+                    self._take_handling(fields, now_ms)
         fault_points.point("alerts.taken")
 
     def _take_alert(self, message: Message, now_ms: int) -> None:
@@ -118,6 +132,7 @@ class Reader:
             scope = {name: body[name] for name in _SILENCE_SCOPES if name in body}
             until_us = (datetime.fromisoformat(body["until"]) - _EPOCH) // timedelta(microseconds=1)
             self._deliveries.put_silence(organization, scope, line["effective_us"], until_us)
+            self._deliveries.make_silenced_due(organization, now_ms)
             return
         if control not in (AlertAcknowledged.control_type, AlertResolved.control_type):
             return

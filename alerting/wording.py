@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from alerting.channels.channel import Context
 from alerting.messages import ACKNOWLEDGED, ESCALATED, HISTORY, OPENING, RAISED, RESOLVED, Message
 from ledger.detectors import spell_detector
 from ledger.money import brief
@@ -15,6 +14,15 @@ MAX_NAME_LENGTH = 120
 
 FormatName = Callable[[str], str]
 """Write a name so that nothing in it is markup."""
+
+
+class Context(NamedTuple):
+    """What a message says beside its line: the address of the dashboards, and who is behind the team, by name."""
+
+    dashboards: str | None = None
+    team: str | None = None
+    owner: str | None = None
+    on_call: str | None = None
 
 
 class Wording(NamedTuple):

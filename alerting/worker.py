@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from alerting import incidents, people, routes
-from alerting.channels.channel import Answer, Context
+from alerting.channels.channel import Answer
 from alerting.channels.network import Network
 from alerting.channels.transport import DEADLINE_S, deliver
 from alerting.delivery_store import Deliveries, DeliveriesDamaged, DeliveriesUnavailable, DueMessage, set_aside
@@ -18,6 +18,7 @@ from alerting.problems import SERVICE
 from alerting.reading import Reader
 from alerting.retry_schedule import SLOW_THRESHOLD_S, TurnOrder, next_attempt_ms
 from alerting.routes import Route
+from alerting.wording import Context
 from ledger import fault_points
 from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.locks import service_lock
@@ -124,7 +125,7 @@ class Deliverer:
     def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
         self._home, self._log, self._deliveries = settings.home, log, deliveries
         self._routes: dict[str, Route] | None = None
-        self._ends: dict[Topic, list[int]] = {}
+        self._ends: dict[int, dict[Topic, int]] = {}
         self._tasks: dict[str, Future[None]] = {}
         self._turn_order = TurnOrder()
         self._paused_until_ms: dict[str, int] = {}
@@ -184,20 +185,17 @@ class Deliverer:
                 self._last_prune_s = time.monotonic()
 
     def _read(self, known_routes: dict[str, Route]) -> None:
-        """Read alerts, then decisions: their ends are asked in this order, so a silence that stands before an alert is
-        known before it is sent."""
+        """Read new lines of every partition. The ends of alerts are asked first: a silence or a team that stands before
+        an alert is known by then."""
         self._log.follow()
         reader = Reader(self._log, self._deliveries, self._lock, known_routes)
-        for topic in TOPICS:
-            ends = self._log.ends(topic)
-            known_ends = self._ends.get(topic, [0] * PARTITIONS)
-            for partition, end in enumerate(ends):
-                if end == known_ends[partition]:
-                    continue
-                if topic is DECISIONS:
-                    reader.read_people(partition, end)
-                reader.read(topic, partition, end, _now_ms())
-            self._ends[topic] = ends
+        ends = {topic: self._log.ends(topic) for topic in TOPICS}
+        for partition in range(PARTITIONS):
+            partition_ends = {topic: ends[topic][partition] for topic in TOPICS}
+            if partition_ends != self._ends.get(partition):
+                reader.read_people(partition, partition_ends[DECISIONS])
+                reader.read(partition, partition_ends, _now_ms())
+                self._ends[partition] = partition_ends
         self._send_histories(known_routes)
 
     def _send_histories(self, known_routes: dict[str, Route]) -> None:

@@ -17,10 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from alerting import routes
-from alerting.channels.channel import Context
 from alerting.channels.transport import send
 from alerting.delivery_store import Deliveries
 from alerting.messages import Message
+from alerting.wording import Context
 from alerting.worker import begin_at_end
 from benchmarks.harness import workload
 from ingest.intake.batch import Envelope

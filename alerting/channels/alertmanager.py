@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.messages import ACKNOWLEDGED, ESCALATED, HISTORY, RESOLVED, TEST, Message
 from alerting.routes import SEVERITIES, Route
-from alerting.wording import describe, find_link, list_facts, name_plainly
+from alerting.wording import Context, describe, find_link, list_facts, name_plainly
 
 LIFETIME = timedelta(days=1)
 """An alert that is never resolved ends after this time at the receiver."""

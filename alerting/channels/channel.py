@@ -1,19 +1,11 @@
-"""What a channel renders, and what it is told beside the message."""
+"""What a channel renders, and what its receiver answers."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from alerting.messages import Message
 from alerting.routes import Route
-
-
-class Context(NamedTuple):
-    """What a message says beside its line: the address of the dashboards, and who is behind the team, by name."""
-
-    dashboards: str | None = None
-    team: str | None = None
-    owner: str | None = None
-    on_call: str | None = None
+from alerting.wording import Context
 
 
 class Answer(NamedTuple):

@@ -6,11 +6,11 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from alerting.channels.channel import Context, Mail
+from alerting.channels.channel import Mail
 from alerting.channels.pagerduty import find_incident_key
 from alerting.messages import OPENING, Message
 from alerting.routes import Route
-from alerting.wording import describe, find_link, list_facts, name_plainly
+from alerting.wording import Context, describe, find_link, list_facts, name_plainly
 
 DOMAIN = "tallystick.invalid"
 """The part of a message's id behind the sign: a name that nobody can own (RFC 6761)."""

@@ -4,12 +4,12 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.channels.keys import split_key
 from alerting.channels.pagerduty import find_incident_key
 from alerting.messages import ACKNOWLEDGED, ESCALATED, HISTORY, RESOLVED, Message, is_page
 from alerting.routes import Route
-from alerting.wording import describe, find_link, list_facts, name_plainly, shorten
+from alerting.wording import Context, describe, find_link, list_facts, name_plainly, shorten
 
 MAX_MESSAGE_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_TAG_LENGTH = 130, 15_000, 50
 _ACTIONS = {ACKNOWLEDGED: "acknowledge", RESOLVED: "close", "budget.unknown_usage_resolved": "close"}

@@ -3,11 +3,11 @@
 import json
 from datetime import UTC, datetime
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.channels.keys import split_key
 from alerting.messages import ACKNOWLEDGED, HISTORY, RESOLVED, Message, is_page
 from alerting.routes import Route
-from alerting.wording import describe, find_link, list_facts, name_plainly, shorten
+from alerting.wording import Context, describe, find_link, list_facts, name_plainly, shorten
 
 MAX_SUMMARY_LENGTH = 1_024
 _ACTIONS = {ACKNOWLEDGED: "acknowledge", RESOLVED: "resolve", "budget.unknown_usage_resolved": "resolve"}

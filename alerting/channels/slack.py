@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.messages import Message
 from alerting.routes import Route
-from alerting.wording import describe, find_link, list_facts, shorten
+from alerting.wording import Context, describe, find_link, list_facts, shorten
 
 MAX_FIELDS = 10
 """Fields of a section that Slack takes."""

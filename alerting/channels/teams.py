@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.messages import OPENING, Message
 from alerting.routes import Route
-from alerting.wording import describe, find_link, list_facts, name_plainly
+from alerting.wording import Context, describe, find_link, list_facts, name_plainly
 
 _SCHEMA = "http://adaptivecards.io/schemas/adaptive-card.json"
 

@@ -3,13 +3,14 @@
 import asyncio
 import time
 
-from alerting.channels.channel import Answer, Context, Mail
+from alerting.channels.channel import Answer, Mail
 from alerting.channels.http import send_request
 from alerting.channels.network import Network
 from alerting.channels.registry import CHANNELS
 from alerting.channels.smtp import send_mail
 from alerting.messages import Message
 from alerting.routes import Route
+from alerting.wording import Context
 
 DEADLINE_S = 10.0
 """All that one delivery may take, whatever its receiver does: lookup, connection, TLS, request and headers."""

@@ -6,10 +6,10 @@ import hmac
 import json
 from datetime import UTC, datetime
 
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.messages import Message
 from alerting.routes import Route
-from alerting.wording import describe, find_link, name_plainly
+from alerting.wording import Context, describe, find_link, name_plainly
 
 
 def render(message: Message, route: Route, context: Context, now_s: float) -> tuple[Request, ...]:

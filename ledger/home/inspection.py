@@ -19,10 +19,10 @@ from ledger.home.layout import (
     LOG_MARKER,
     PRESENCE,
     RECORDED,
+    ROUTES,
     SWITCH,
     SWITCHING,
     TOKENS,
-    ROUTES,
     HomeFile,
 )
 from ledger.home.presence import read_presence

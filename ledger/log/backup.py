@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ledger.errors import TallyError
 from ledger.home.files import create_private, make_folder
-from ledger.home.layout import RECORDED, SECRETS, TOKENS, ROUTES
+from ledger.home.layout import RECORDED, ROUTES, SECRETS, TOKENS
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 

@@ -119,10 +119,10 @@ def test(
     import secrets
     import time
 
-    from alerting.channels.channel import Context
     from alerting.channels.transport import send
     from alerting.messages import create_test_message
     from alerting.routes import get_route, get_webhook, mask_address
+    from alerting.wording import Context
     from ledger.home.presence import find_presence
     from tally.session import settings
 

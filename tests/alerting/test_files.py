@@ -44,7 +44,7 @@ def message(id: str, organization: str = "acme") -> Message:
 
 
 def fill(home: Path, count: int = 200) -> None:
-    with closing(Deliveries(home)) as deliveries, deliveries.taking("tally.alerts", 0, (1, 1)):
+    with closing(Deliveries(home)) as deliveries, deliveries.taking(0, {"tally.alerts": (1, 1)}):
         for number in range(count):
             deliveries.put(message(f"test-{number}"), "webhook-of-acme", 0)
 
@@ -308,7 +308,7 @@ def test_a_full_disk_does_not_end_the_deliverer(embedded: Telling, receiver: Rec
 def test_what_was_sent_and_cannot_be_recorded_is_not_sent_again(embedded: Telling, receiver: Receiver) -> None:
     embedded.hook(receiver.url)
     with closing(open_log(embedded.settings)) as log, closing(Deliveries(embedded.settings.home)) as deliveries:
-        with deliveries.taking("tally.alerts", 0, (1, 1)):
+        with deliveries.taking(0, {"tally.alerts": (1, 1)}):
             for id in ("test-1", "test-2"):
                 deliveries.put(message(id), "webhook-of-acme", 0)
         deliverer = Deliverer(embedded.settings, log, deliveries)

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.channels import slack
-from alerting.channels.channel import Context, Request
+from alerting.channels.channel import Request
 from alerting.channels.webhook import render_standard
 from alerting.messages import Message, create_test_message, read_message
 from alerting.retry_schedule import RETRY_DELAYS_S, next_attempt_ms
 from alerting.routes import Route
+from alerting.wording import Context
 from ledger.log.topics import ALERTS, DECISIONS
 
 ROUTE = Route("r", "acme", "slack", "http://host/hook", "", 0)

@@ -8,9 +8,9 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from alerting import routes
-from alerting.channels.channel import Context
 from alerting.channels.webhook import render_standard, sign_message
 from alerting.messages import create_test_message
+from alerting.wording import Context
 
 README = Path(__file__).parents[2] / "alerting" / "README.md"
 

@@ -1,14 +1,12 @@
 """Receivers that do their worst: each delivery ends within its deadline, within its bytes, and waits on no other."""
 
 import asyncio
-import itertools
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -16,48 +14,18 @@ import pytest
 
 from alerting import retry_schedule
 from alerting.channels import http, transport
-from alerting.channels.channel import Context
 from alerting.channels.network import Network
 from alerting.channels.transport import deliver, send
 from alerting.messages import create_test_message
 from alerting.retry_schedule import MAX_CONCURRENT, MAX_CONCURRENT_SLOW, TurnOrder
 from alerting.routes import Route, mask_address
+from alerting.wording import Context
+from tests.alerting.channels.hostile import HostileReceiver, drip
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, invoke
 
 TRIAL = create_test_message("acme", "test-1", 0)
 SECRET = "whsec_AAAA"
-
-
-class HostileReceiver:
-    """Accepts connections, and does to each of them as it is told until the other side has enough."""
-
-    def __init__(self, behave: Callable[[socket.socket], None], scheme: str = "http") -> None:
-        self._behave = behave
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/hook"
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            self._behave(connection)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def drip(connection: socket.socket, content: bytes, interval_s: float = 0.1) -> None:
-    for byte in itertools.cycle(content):
-        connection.sendall(bytes([byte]))
-        time.sleep(interval_s)
 
 
 def flood(connection: socket.socket, first: bytes, again: bytes) -> None:
