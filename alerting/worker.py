@@ -4,6 +4,7 @@ import asyncio
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.locks import service_lock
 from ledger.home.persons import Persons
 from ledger.home.presence import announce, find_presence
+from ledger.home.wakes import PORT_FACT, Sleeper
 from ledger.log import PARTITIONS, Log
 from ledger.log.topics import ALERTS, DECISIONS, EVENTS, Topic
 from ledger.settings import Settings
@@ -39,15 +41,15 @@ LOOKUP_POLL_INTERVAL_S = 0.2
 class Troubles:
     """The deliverer's current trouble, for people: in its log when it changes, and in `tally status`."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, wake_port: int) -> None:
+        self._home, self._facts = home, {PORT_FACT: wake_port}
         self._trouble: str | None = None
         self._is_announced = False
 
     def announce(self) -> None:
         """Announce that the deliverer works, unless it is announced already."""
         if not self._is_announced:
-            announce(self._home, SERVICE)
+            announce(self._home, SERVICE, **self._facts)
             self._is_announced = True
 
     def note(self, trouble: str | None) -> None:
@@ -57,7 +59,7 @@ class Troubles:
         self._trouble = trouble
         _log(trouble or "Alerts are delivered again.")
         with suppress(OSError):  # the disk may be what is wrong, and the line above says so
-            announce(self._home, SERVICE, **({"trouble": trouble} if trouble else {}))
+            announce(self._home, SERVICE, **self._facts, **({"trouble": trouble} if trouble else {}))
             self._is_announced = True
 
 
@@ -68,13 +70,13 @@ def serve(settings: Settings, log: Log) -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    with service_lock(settings.home, SERVICE):
-        troubles = Troubles(settings.home)
+    with service_lock(settings.home, SERVICE), closing(Sleeper()) as sleeper:
+        troubles = Troubles(settings.home, sleeper.port)
         while not stop.is_set():
             try:
                 with closing(Deliveries(settings.home)) as deliveries:
                     deliveries.check()
-                    _deliver(settings, log, deliveries, troubles, stop)
+                    _deliver(settings, log, deliveries, troubles, stop, sleeper)
             except DeliveriesUnavailable as error:
                 troubles.note(str(error))
             except DeliveriesDamaged as error:
@@ -91,11 +93,14 @@ def _replace_file(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> 
         _log(f"{damage}; it is {aside} now")
 
 
-def _deliver(settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event) -> None:
+def _deliver(
+    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event, sleeper: Sleeper
+) -> None:
     """Deliver from one file until ``stop`` is set. DeliveriesDamaged where the file turns out to be damaged."""
-    deliverer = Deliverer(settings, log, deliveries)
+    deliverer = Deliverer(settings, log, deliveries, sleeper.wake)
     try:
-        while not stop.wait(POLL_INTERVAL_S):
+        while not stop.is_set():
+            sleeper.wait(POLL_INTERVAL_S)  # the folds wake it where they raise an alert
             try:
                 if not deliveries.has_positions():  # the home was restored: earlier alerts were delivered, or are old
                     begin_at_end(log, deliveries)
@@ -122,8 +127,12 @@ def begin_at_end(log: Log, deliveries: Deliveries) -> None:
 class Deliverer:
     """Delivers by the cause of each line, so no message is sent twice, whichever generation derived it."""
 
-    def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, deliveries: Deliveries, on_free: Callable[[], None] = lambda: None
+    ) -> None:
+        """``on_free`` is called when a route can take more messages: a step sends those that wait for it."""
         self._home, self._log, self._deliveries = settings.home, log, deliveries
+        self._on_free = on_free
         self._routes: dict[str, Route] | None = None
         self._ends: dict[int, dict[Topic, int]] = {}
         self._tasks: dict[str, Future[None]] = {}
@@ -220,6 +229,7 @@ class Deliverer:
             self._tasks[id] = asyncio.run_coroutine_threadsafe(
                 self._deliver_in_order(route, messages, contexts), self._loop
             )
+            self._tasks[id].add_done_callback(lambda _: self._on_free())
 
     def _judge(self, due: DueMessage, route: Route) -> tuple[Message, int] | None:
         """Return the message as it is sent now, with its attempts; None where it is held back, which is recorded."""

@@ -52,11 +52,14 @@ def test_what_lies_behind_is_not_told(embedded: Telling, receiver: Receiver) -> 
     assert sum(embedded.states().values()) == len(receiver.taken) == 1
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 30))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 21))])
 def test_a_killed_deliverer_neither_loses_nor_invents(embedded: Telling, receiver: Receiver, seed: int) -> None:
-    """Killed between taking up and sending, between sending and recording, and whenever."""
+    """Killed five times: between taking up and sending, between sending and recording, and whenever. One of its two
+    routes refuses at first, and the other hears only of what nobody acknowledges at once."""
     chance = random.Random(seed)
     embedded.hook(receiver.url)
+    embedded.route("slack", f"{receiver.url}/slack", after_s=1)
+    receiver.status = lambda number: 500 if number % 3 == 0 else 204
     embedded.start("streams")
     wanted: list[str] = []
     for life in range(5):
@@ -69,11 +72,19 @@ def test_a_killed_deliverer_neither_loses_nor_invents(embedded: Telling, receive
         time.sleep(chance.uniform(0, 0.8))
         embedded.running["alerts"].kill()
         embedded.running["alerts"].wait()
+    receiver.status = lambda number: 204
     embedded.start("alerts")
-    eventually(lambda: set(sessions(receiver)) == set(wanted))
-    eventually(lambda: embedded.states() == {"delivered": len(wanted)})
-    ids = {headers["webhook-id"] for headers, body in receiver.taken}
+
+    def delivered() -> bool:
+        make_due(embedded)
+        return embedded.states() == {"delivered": 2 * len(wanted)}
+
+    eventually(delivered)
+    assert set(sessions(receiver)) == set(wanted)
+    ids = {headers["webhook-id"] for headers, _ in receiver.taken if "webhook-id" in headers}
     assert len(ids) == len(wanted), f"seed {seed}"
+    texts = [message["text"] for message in receiver.messages() if "text" in message]
+    assert {name for name in wanted if any(f"`{name}`" in text for text in texts)} == set(wanted), f"seed {seed}"
 
 
 def test_one_that_fails_is_tried_again_and_holds_up_nobody(embedded: Telling, receiver: Receiver) -> None:
