@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from alerting.messages import ACKNOWLEDGED, ESCALATED, HISTORY, OPENING, RAISED, RESOLVED, Message
+from alerting.messages import ACKNOWLEDGED, ESCALATED, HISTORY, OPENING, RAISED, RESOLVED, Message, is_page
 from ledger.detectors import spell_detector
 from ledger.money import brief
 
@@ -50,11 +51,10 @@ def describe(message: Message, format_name: FormatName) -> Wording:
         )
     symbol, title = _TITLES[message.type]
     sentence = f"{_describe_loop(data, format_name)} of {organization}, {_describe_cost(data)}"
-    if message.type in OPENING and data.get("severity") == "page":
-        title = f"{title} (page)"
-    elif message.type not in OPENING:
-        sentence += f"; by {format_name(data['by'])}" if "by" in data else ""
-        sentence += f"; reason: {format_name(data['reason'])}" if "reason" in data else ""
+    if message.type in OPENING and not is_page(message):
+        symbol = "warning"
+    sentence += f"; by {format_name(data['by'])}" if "by" in data else ""
+    sentence += f"; reason: {format_name(data['reason'])}" if "reason" in data else ""
     return Wording(symbol, title, sentence, f"incidents?alert={quote(data['alert'], safe='')}")
 
 
@@ -76,8 +76,8 @@ def list_facts(message: Message, context: Context) -> list[tuple[str, str]]:
         "On call": context.on_call,
         "Since": _format_time(data["since_us"]) if "since_us" in data else None,
         "Spent": _format_sums(data["spent"]) if data.get("spent") else None,
-        "An hour": _format_sums(data["per_hour"]) if data.get("per_hour") else None,
-        "In 8 hours": _format_sums(data["projected"]) if data.get("projected") else None,
+        "An hour": _format_rates(data["per_hour"]) if data.get("per_hour") else None,
+        "Projected": _format_rates(data["projected"]) if data.get("projected") else None,
         "Found by": ", ".join(map(spell_detector, data.get("families") or ())) or None,
         "Alert": message.alert,
     }
@@ -130,12 +130,16 @@ def _describe_loop(data: Mapping[str, Any], format_name: FormatName) -> str:
 
 
 def _describe_cost(data: Mapping[str, Any]) -> str:
-    rate = f", {_format_sums(data['per_hour'])} an hour" if data.get("per_hour") else ""
+    rate = f", {_format_rates(data['per_hour'])} an hour" if data.get("per_hour") else ""
     return f"spent {_format_sums(data['spent']) or 'nothing that has a price'}{rate}"
 
 
 def _format_sums(sums: Mapping[str, str]) -> str:
     return " and ".join(f"{brief(amount)} {currency}" for currency, amount in sums.items())
+
+
+def _format_rates(rates: Mapping[str, str]) -> str:
+    return " and ".join(f"{Decimal(amount):.2f} {currency}" for currency, amount in rates.items())
 
 
 def _format_time(moment_us: int) -> str:

@@ -118,7 +118,7 @@ def test_a_name_is_never_markup(name: str) -> None:
     outside = "".join(text.split("`")[::2])
     assert "<" not in text and text.count("`") == 10
     assert outside == (
-        ":rotating_light: *Runaway*:  (team ) called  3 times with the same arguments and result, in session  of , "
+        ":warning: *Runaway*:  (team ) called  3 times with the same arguments and result, in session  of , "
         "spent 0.12 USD"
     )
     assert made.data["agent"] == name  # to programs it is said as it is

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ class AlertState:
 
     @property
     def per_hour(self) -> str:
-        return _format_sums(self.line.get("per_hour", {}))
+        return " and ".join(f"{Decimal(rate):.2f} {name}" for name, rate in self.line.get("per_hour", {}).items())
 
     @property
     def sentence(self) -> str:

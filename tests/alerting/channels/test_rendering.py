@@ -79,7 +79,7 @@ def test_a_runaway_names_its_cost_its_people_and_its_page(channel: Channel) -> N
         text = part.content.decode().replace("=\r\n", "").replace("=3D", "=")
     else:
         text = part.body.decode().replace("\\\\", "")
-    for fact in ("crawler", "0.12", "7.2", "ann@example.com", "bob", "search", LINK):
+    for fact in ("crawler", "0.12", "7.20", "ann@example.com", "bob", "search", LINK):
         assert fact in text, (fact, text)
 
 
