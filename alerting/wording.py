@@ -122,7 +122,8 @@ def _describe_loop(data: Mapping[str, Any], format_name: FormatName) -> str:
     team = f" (team {format_name(data['team'])})" if "team" in data else ""
     session = f"in session {format_name(data['session'])}"
     if "tool" not in data:
-        return f"{agent}{team}, {spell_detector(data['detector'])} over {data['repeats']} calls, {session}"
+        calls = data.get("calls", data["repeats"])
+        return f"{agent}{team}, {spell_detector(data['detector'])} over {calls} calls, {session}"
     return (
         f"{agent}{team} called {format_name(data['tool'])} {data['repeats']} times with the same arguments and "
         f"result, {session}"

@@ -23,9 +23,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "event_source", "event_id", "effective_at", "known_at", "body",
     ),
     "alerts": (
-        "partition", "offset", "seq", "event_index", "accepted_ms", "organization", "alert", "state", "detector",
-        "session", "agent", "team", "tool", "arguments_hash", "result_hash", "repeats", "spent", "since", "last",
-        "due_at", "reason", "evidence",
+        "partition", "offset", "seq", "event_index", "accepted_ms", "organization", "alert", "state", "severity",
+        "detector", "families", "session", "agent", "team", "tool", "arguments_hash", "result_hash", "calls", "repeats",
+        "spent", "per_hour", "projected", "since", "last", "due_at", "reason", "past", "evidence",
     ),
 }  # fmt: skip
 """The columns that are compared. ``accepted_ms`` is that of ``accepted_at``; a test compares the list with the
@@ -34,8 +34,9 @@ _EVENT_PARTS = "seq, detail and observation"
 NAMES = {"events": f"'{_EVENT_PARTS}'", "decisions": "decision", "alerts": "state"}
 """The name by which the rows of a table are counted: a column, or a text of SQL that all rows have."""
 _AMOUNTS = frozenset({"limit", "used", "assumed"})
+_SUMS = frozenset({"spent", "per_hour", "projected"})  # by currency
 _NUMBERS = frozenset(
-    {"window_s", "threshold", "past", "unknown_calls", "unknown_tokens", "unbounded_calls", "repeats"}
+    {"window_s", "threshold", "past", "unknown_calls", "unknown_tokens", "unbounded_calls", "calls", "repeats"}
 )  # zero where a line has none
 
 
@@ -50,11 +51,11 @@ def _write_value(column: str, fields: Mapping[str, Any]) -> Any:
     value = fields.get(_TIMES_US.get(column, column))
     if column in _AMOUNTS:
         return row_checksums.write_amount(value)
-    if column == "spent":
+    if column in _SUMS:
         return ",".join(sorted(f"{key}={row_checksums.write_amount(amount)}" for key, amount in (value or {}).items()))
     if column == "evidence":
         return ",".join("|".join(str(event[name]) for name in _EVIDENCE) for event in value or ())
-    if column == "thresholds":
+    if column in ("thresholds", "families"):
         return ",".join(map(str, value or ()))
     return int(value or 0) if column in _NUMBERS else value
 
@@ -69,14 +70,14 @@ def _column_sql(column: str) -> str:
         return "toString(toUnixTimestamp64Milli(accepted_at))"
     if column in _TIMES_US:
         return row_checksums.text_sql(f"toUnixTimestamp64Micro({column})")
-    if column == "spent":
+    if column in _SUMS:
         return (
-            "arrayStringConcat(arraySort(arrayMap((k, v) -> concat(k, '=', toDecimalString(v, 12)), mapKeys(spent),"
-            " mapValues(spent))), ',')"
+            "arrayStringConcat(arraySort(arrayMap((k, v) -> concat(k, '=', toDecimalString(v, 12)), "
+            f"mapKeys({column}), mapValues({column}))), ',')"
         )
     if column == "evidence":
         parts = ", '|', ".join(f"toString(e.{name})" for name in _EVIDENCE)
         return f"arrayStringConcat(arrayMap(e -> concat({parts}), evidence), ',')"
-    if column == "thresholds":
-        return "arrayStringConcat(arrayMap(percent -> toString(percent), thresholds), ',')"
+    if column in ("thresholds", "families"):
+        return f"arrayStringConcat(arrayMap(item -> toString(item), {column}), ',')"
     return row_checksums.text_sql(f"`{column}`", dimensions.AMOUNT if column in _AMOUNTS else "String")

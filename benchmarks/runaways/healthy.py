@@ -58,6 +58,16 @@ def test_each_once(draw: random.Random) -> list[Session]:
     return [recorder.finish()]
 
 
+def share_list(draw: random.Random) -> list[Session]:
+    """An agent that gives each row of a list to an agent of its own."""
+    recorder = _begin(draw)
+    for number in range(draw.randint(20, 150)):
+        fields = {"parent_call": f"{recorder.agent}-call", "agent": f"{recorder.agent}-{number}", "growth": 0}
+        recorder.use_tool("read_file", seconds=draw.uniform(0.5, 3), **fields)
+        recorder.use_tool("report", result="done", seconds=draw.uniform(0.5, 3), **fields)
+    return [recorder.finish()]
+
+
 def run_daily(draw: random.Random) -> list[Session]:
     """The same call each day, in one session."""
     recorder = _begin(draw)
@@ -127,6 +137,7 @@ HEALTHY: Mapping[str, tuple[Callable[[random.Random], list[Session]], int]] = {
     "a list answered yes or no": (process_list_alike, 2),
     "a template for each row": (fill_template, 2),
     "twelve agents that test": (test_each_once, 1),
+    "an agent for each row of a list": (share_list, 2),
     "a daily report": (run_daily, 1),
     "tests until they pass": (mend_until_green, 4),
     "retries that wait": (retry_with_patience, 3),

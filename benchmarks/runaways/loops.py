@@ -127,6 +127,15 @@ def start_agents(draw: random.Random) -> list[Session]:
     return [recorder.finish(onset)]
 
 
+def start_agents_alike(draw: random.Random) -> list[Session]:
+    """An agent that starts one agent after the other, each with the same task, of which none comes along."""
+    recorder, onset = _begin(draw)
+    for number in range(2 * LOOPING_CALLS):
+        fields = {"parent_call": f"{recorder.agent}-call", "root_call": f"{recorder.agent}-call"}
+        recorder.use_tool("read_file", "task", "task", agent=f"{recorder.agent}-{number}", growth=0, **fields)
+    return [recorder.finish(onset)]
+
+
 def spend_faster(draw: random.Random) -> list[Session]:
     """An agent that has worked for days at its own pace calls twenty times as often, each call with a long prompt."""
     agent = f"agent-{draw.getrandbits(32):08x}"
@@ -165,5 +174,6 @@ LOOPS: Mapping[str, Callable[[random.Random], list[Session]]] = {
     "the same error": fail_alike,
     "one of four agents loops": loop_beside_others,
     "agents that start agents": start_agents,
+    "agents that begin alike": start_agents_alike,
     "faster than its own history": spend_faster,
 }

@@ -1,5 +1,4 @@
--- The figures of a resolved alert are the sums of its calls. A row here is a defect. Prompts without
--- a tool are counted by the detector alone, which knows their hashes.
+-- The figures of a resolved alert are the sums of its calls. A row here is a defect.
 with
 
 runs as (
@@ -14,7 +13,7 @@ calls as (
 
     select
         alert_id,
-        sum(is_repeat) as repeats,
+        count() as calls,
         sum(list_cost) as list_cost
 
     from {{ ref('fct_runaway_calls') }}
@@ -25,9 +24,9 @@ calls as (
 
 select
     runs.alert_id as alert_id,
-    runs.repeats as repeats,
+    runs.calls as told_calls,
     runs.spent as spent,
-    calls.repeats as counted_repeats,
+    calls.calls as counted_calls,
     calls.list_cost as counted_cost
 
 from runs
@@ -36,5 +35,5 @@ left join calls
     on runs.alert_id = calls.alert_id
 
 where
-    (runs.detector != 'repeated_prompt' and runs.repeats != calls.repeats)
+    runs.calls != coalesce(calls.calls, 0)
     or arraySum(mapValues(runs.spent)) != coalesce(calls.list_cost, 0)

@@ -20,6 +20,7 @@ class Dimensions(Protocol):
 
     session: str | None
     agent: str | None
+    parent_call: str | None
     team: str | None
     tool: str | None
     tool_arguments_hash: str | None

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
-from itertools import cycle
+from itertools import chain, cycle
+from pathlib import Path
 from random import Random
 from threading import Event as Signal
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from ingest.controls.append import append_control
 from ingest.controls.budgets import set_budget
 from ingest.controls.prices import adopt_price_book
+from ingest.controls.registry.records import apply_file
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import FACT_KINDS, REQUEST_KINDS, Intake, encode, open_intake
 from ingest.intake.rejection import Rejection
@@ -26,9 +28,11 @@ from ledger.settings import Settings
 from tally.demo import history
 from tally.demo.calls import Event, make_session
 from tally.demo.organization import BUDGETS, LATE_PRICE, LATE_PRICE_DAYS, NAME, WORKLOADS
+from tally.demo.outcomes import make_outcomes
 from tally.demo.rights import ASK_INTERVAL_S, list_grants, make_asks, set_times
 
 MONTH = timedelta(days=30)
+REGISTRY = Path(__file__).with_name("registry.yaml")
 SESSION_INTERVAL_S = 1.1
 """Mean time between the beginnings of two live sessions."""
 AGENT_INTERVAL_S, MISHAP_INTERVAL_S = 90, 60
@@ -57,6 +61,7 @@ def fill(log: Log, settings: Settings, progress: Progress = lambda count, total:
             )
         for control_type, body in list_grants(organization):
             append_control(log, settings, control_type, body, organization=organization, reason="the demo's plan")
+        apply_file(log, settings, REGISTRY, organization, "the demo's plan")
     end, until = date.fromisoformat(state["end"]), datetime.fromisoformat(state["until"])
     missing_days = history.list_days(until.date(), now.date())
     intake = open_intake(settings.home, organization)
@@ -64,10 +69,15 @@ def fill(log: Log, settings: Settings, progress: Progress = lambda count, total:
     for count, day in enumerate(missing_days):
         if day == end - timedelta(days=LATE_PRICE_DAYS):
             adopt_price_book(log, settings, parse_book(LATE_PRICE, "the demo"), "a price that was learned late")
+        events = history.make_day(day, end)
         append(
             batch,
             intake,
-            (event for event in history.make_day(day, end) if until < datetime.fromisoformat(event["time"]) <= now),
+            (
+                event
+                for event in chain(events, make_outcomes(events))
+                if until < datetime.fromisoformat(event["time"]) <= now
+            ),
         )
         day_end = min(datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1), now)
         write_atomically(path, json.dumps(state | {"until": day_end.isoformat()}))
@@ -121,9 +131,8 @@ def feed(log: Log, settings: Settings, stop: Signal) -> None:
             workloads = [workload for workload in WORKLOADS if (workload.kind == "agent") == is_agent]
             (workload,) = chance.choices(workloads, [workload.sessions for workload in workloads])
             begin = datetime.now(UTC)
-            for event in make_session(
-                workload, f"{incarnation}-{number}", source, begin, chance, stuck=is_agent and stuck
-            ):
+            calls = make_session(workload, f"{incarnation}-{number}", source, begin, chance, stuck=is_agent and stuck)
+            for event in chain(calls, make_outcomes(calls)):
                 number += 1
                 heappush(waiting, (event["time"], number, event))
             number += 1

@@ -7,7 +7,19 @@ from random import Random
 from typing import Any
 
 from tally.demo.lengths import CHAT_INPUT, CHAT_OUTPUT, CODE_INPUT, CODE_OUTPUT, draw_length
-from tally.demo.organization import CUSTOMERS, FALLBACKS, OWN_KEY, REASONING, TOOLS, USERS, Workload
+from tally.demo.organization import (
+    CUSTOMERS,
+    FALLBACKS,
+    OWN_KEY,
+    PLANS,
+    REASONING,
+    REGIONS,
+    SERVICE_TIERS,
+    SURFACES,
+    TOOLS,
+    USERS,
+    Workload,
+)
 
 Event = dict[str, Any]
 
@@ -50,16 +62,26 @@ def _choose_dimensions(work: Workload, chance: Random) -> dict[str, Any]:
         "key": f"key-{work.project}",
         "payer": "platform",
         "ingress": "gateway",
+        "purpose": "batch" if work.by_night else "production",
     }
+    tags = {}
+    if work.feature in SURFACES:
+        tags["surface"] = SURFACES[work.feature]
+    if work.feature in SERVICE_TIERS:
+        data["service_tier"] = SERVICE_TIERS[work.feature]
+    if work.provider in REGIONS:
+        data["region"] = REGIONS[work.provider]
     if work.agent:
         data |= {"agent": work.agent, "agent_version": "3"}
     if work.customers:
-        data["customer"] = f"customer-{chance.randrange(CUSTOMERS)}"
+        customer = chance.randrange(CUSTOMERS)
+        data["customer"] = f"customer-{customer}"
+        tags["plan"] = PLANS[customer % len(PLANS)]
         if data["customer"] == OWN_KEY:
             data |= {"payer": "customer", "key": f"key-{OWN_KEY}", "provider_account": OWN_KEY}
     else:
         data["user"] = f"user-{chance.randrange(USERS)}"
-    return data
+    return data | ({"tags": tags} if tags else {})
 
 
 def _completion(work: Workload, chance: Random) -> Event:
@@ -118,7 +140,13 @@ def _make_attempts(
         data = data | {"attempt": 2, "retry_of": f"{id}-failed"}
         if work.model in FALLBACKS and chance.random() < 0.5:
             provider, model = FALLBACKS[work.model]
-            data |= {"provider": provider, "model": model, "fallback_of": f"{id}-failed", "role": "fallback"}
+            data |= {
+                "provider": provider,
+                "model": model,
+                "region": REGIONS[provider],
+                "fallback_of": f"{id}-failed",
+                "role": "fallback",
+            }
             data["fallback_reason"] = "overloaded"
             data["tokens"] = {"input": sum(data["tokens"].values()), "output": data["tokens"].get("output", 1)}
         moment += timedelta(seconds=2)

@@ -23,6 +23,14 @@ class Workload(NamedTuple):
     since_days: int = 1000  # how many days before the end of history it was launched
 
 
+class Outcome(NamedTuple):
+    """What becomes known of a feature's work: the share of it that is judged, and the share of that which succeeds."""
+
+    metric: str
+    judged: float
+    success: float
+
+
 WORKLOADS = (
     Workload("engineering", "code-assist", "code-completion", "completion", "openai", "gpt-4.1-mini", 620),
     Workload("engineering", "code-assist", "code-review", "agent", "openai", "gpt-5", 30, agent="reviewer"),
@@ -47,6 +55,23 @@ WORKLOADS = (
 REASONING = frozenset(("gpt-5", "gpt-5-mini", "gemini-2.5-pro"))
 FALLBACKS = {"claude-sonnet-4-5": ("openai", "gpt-5"), "claude-haiku-4-5": ("google", "gemini-2.5-flash")}
 TOOLS = ("search", "read_file", "run_tests", "fetch_page", "list_orders", "query_stock")
+REGIONS = {"openai": "eastus2", "anthropic": "eu-west-1", "google": "europe-west4", "mistral": "eu-west-3"}
+SERVICE_TIERS = {"query-rewrite": "priority"}
+"""What somebody waits for: OpenAI answers sooner, for more."""
+SURFACES = {
+    "code-completion": "editor", "code-review": "pull request", "triage": "inbox", "answer-drafts": "inbox",
+    "query-rewrite": "web", "shopping-agent": "web", "proposal-writer": "documents",
+}  # fmt: skip
+"""The tag *surface* of a feature: where its users meet it."""
+PLANS = ("free", "business", "enterprise")
+"""The tag *plan* of a customer."""
+OUTCOMES = {
+    "code-completion": Outcome("accepted", 0.3, 0.34),
+    "code-review": Outcome("completed", 0.9, 0.8),
+    "answer-drafts": Outcome("resolved", 0.7, 0.62),
+    "deep-research": Outcome("completed", 0.8, 0.7),
+    "shopping-agent": Outcome("completed", 0.9, 0.12),
+}
 USERS, CUSTOMERS = 60, 30
 OWN_KEY = "customer-7"
 """The customer with a provider key of their own: their usage is counted, and billed to nobody here."""

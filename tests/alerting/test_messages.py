@@ -38,9 +38,11 @@ CROSSED = AT | {
     "event_id": "e",
 }  # fmt: skip
 RAISED = AT | {
-    "alert": "3-17-0-repeated_tool", "state": "raised", "detector": "repeated_tool", "session": "s-1",
+    "alert": "3-17-0-repeated_tool", "state": "raised", "severity": "warning",
+    "detector": "repeated_tool", "families": ["repetition"], "session": "s-1", "calls": 3,
     "agent": "crawler", "tool": "grep", "arguments_hash": "a", "result_hash": "r", "repeats": 3,
-    "spent": {"USD": "0.120000000000"},
+    "spent": {"USD": "0.120000000000"}, "per_hour": {"USD": "7.200000000000"},
+    "projected": {"USD": "7.320000000000"},
     "since_us": 1, "last_us": 2, "evidence": [],
 }  # fmt: skip
 
@@ -71,13 +73,20 @@ def test_a_runaway_says_what_repeats_and_what_it_cost() -> None:
     assert made and (made.id, made.type) == ("alerts-3-17-1", "runaway.raised")
     text = json.loads(render_slack(made, None))["text"]
     assert "`crawler` called `grep` 3 times with the same arguments and result, in session `s-1`" in text
-    assert text.endswith("spent 0.12 USD")
+    assert text.startswith(":warning: *Runaway*") and text.endswith("spent 0.12 USD, 7.20 USD an hour")
     over = read_message(ALERTS, RAISED | {"state": "resolved", "reason": "silent"})
     assert (
         over
         and over.type == "runaway.resolved"
-        and "spent 0.12 USD; reason: `silent`" in json.loads(render_slack(over, None))["text"]
+        and "7.20 USD an hour; reason: `silent`" in json.loads(render_slack(over, None))["text"]
     )
+
+
+def test_a_runaway_that_escalates_says_why() -> None:
+    made = read_message(ALERTS, RAISED | {"state": "escalated", "severity": "page", "reason": "growth too"})
+    assert made and made.type == "runaway.escalated"
+    text = json.loads(render_slack(made, None))["text"]
+    assert text.startswith(":rotating_light: *Runaway escalated*") and text.endswith("reason: `growth too`")
 
 
 def test_a_runaway_without_a_tool_names_its_detector() -> None:
@@ -119,7 +128,7 @@ def test_a_name_is_never_markup(name: str) -> None:
     assert "<" not in text and text.count("`") == 10
     assert outside == (
         ":warning: *Runaway*:  (team ) called  3 times with the same arguments and result, in session  of , "
-        "spent 0.12 USD"
+        "spent 0.12 USD, 7.20 USD an hour"
     )
     assert made.data["agent"] == name  # to programs it is said as it is
 

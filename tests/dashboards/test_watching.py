@@ -65,7 +65,7 @@ def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limite
     assert await_metric(page, "Repeats", "4") == "9"
     expect(page.get_by_text("Active, last call received")).to_be_visible()
     feed.add(run[9:])
-    expect(page.get_by_text("Resolved: the session made another call")).to_be_visible()
+    expect(page.get_by_text("Resolved: the session had new results")).to_be_visible()
     page.locator("a[href^='call?position=']").first.click()
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 

@@ -150,12 +150,12 @@ class Ledger:
     def run(self, session: str, agent: str) -> tuple[Any, ...] | None:
         """What the fold remembers of an agent whose alert is open."""
         run = self.rows.get((watch.NAME, self.organization, session, agent))
-        if run is None or run.alert is None:
+        if run is None or run.incident is None:
             return None
         spent = {currency: _money(amount) for currency, amount in run.spent}
         at = (_moment(run.since_us), _moment(run.last_us))
-        call = (run.first.tool, run.first.asked) if run.detector == "repeated_tool" else ("", "")
-        return (self.organization, session, run.alert, *call, run.repeats, spent, *at)
+        call = (run.first.tool, run.first.asked) if run.incident.detector == "repeated_tool" else ("", "")
+        return (self.organization, session, run.incident.alert, *call, run.calls, spent, *at)
 
 
 def _tell(budget: Budget, used: Spend) -> tuple[Any, ...]:
@@ -206,7 +206,7 @@ def _budgets(client: Client) -> dict[Key, tuple[Any, ...]]:
 
 def _runaways(client: Client) -> list[tuple[Any, ...]]:
     sql = (
-        "select organization, session, alert_id, tool, arguments_hash, repeats, spent, started_at, last_at"
+        "select organization, session, alert_id, tool, arguments_hash, calls, spent, started_at, last_at"
         " from analytics.fct_runaways where is_open"
     )
     return sorted(map(tuple, client.query(sql, tz_mode="aware").result_rows))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audit.verify.pricing import Book, rate_call
+from ingest.controls.registry.records import apply_file, read_registry
 from ingest.intake.intake import open_intake
 from ingest.intake.rejection import Rejection
 from ledger.log import PARTITIONS, partition_of, records
@@ -17,10 +18,11 @@ from ledger.log.sqlite.log import EmbeddedLog
 from ledger.log.topics import EVENTS
 from ledger.pricing.genai_prices import genai_prices
 from ledger.settings import Settings
-from tally.demo import fill, history
+from tally.demo import REGISTRY, fill, history
 from tally.demo.calls import make_session
 from tally.demo.lengths import CHAT_INPUT, CODE_INPUT, SHARES, draw_length
-from tally.demo.organization import NAME, OWN_KEY, WORKLOADS
+from tally.demo.organization import NAME, OUTCOMES, OWN_KEY, WORKLOADS
+from tally.demo.outcomes import make_outcomes
 
 END = date(2026, 11, 24)
 
@@ -69,6 +71,36 @@ def test_only_an_agent_that_is_stuck_repeats_itself(stuck: bool) -> None:
         tools = [call["data"].get("tool_arguments_hash") for call in calls if call["data"]["status"] == "ok"]
         stuck_count += max(len(list(repeats)) for _, repeats in groupby(tools)) >= 3
     assert stuck_count == 60 if stuck else stuck_count < 6
+
+
+def test_outcomes_follow_their_calls_and_those_of_stuck_agents_fail(
+    events: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    intake = open_intake(tmp_path, NAME)
+    times = {name: call["time"] for call in events for name in (call["id"], call["data"].get("session"))}
+    outcomes = list(make_outcomes(events))
+    for outcome in outcomes:
+        intake.accept_event(outcome)
+        about = outcome["data"].get("session") or outcome["data"]["of"]["id"]
+        assert outcome["time"] > times[about]
+    assert {outcome["data"]["metric"] for outcome in outcomes} == {kind.metric for kind in OUTCOMES.values()}
+    assert outcomes == list(make_outcomes(events))
+    agents = [work for work in WORKLOADS if work.kind == "agent"]
+    stuck = (
+        outcome["data"]["value"]
+        for seed in range(60)
+        for outcome in make_outcomes(
+            make_session(agents[seed % 3], f"s{seed}", "t", datetime(2026, 1, 1, tzinfo=UTC), Random(seed), True)
+        )
+    )
+    assert set(stuck) == {"0"}
+
+
+def test_the_registry_has_every_team(tmp_path: Path) -> None:
+    settings, log = Settings(home=tmp_path), EmbeddedLog(tmp_path)
+    apply_file(log, settings, REGISTRY, NAME, None)
+    declared = {names[-1] for _, names in read_registry(log, NAME) if names[0] == "team"}
+    assert declared >= {work.team for work in WORKLOADS}
 
 
 @pytest.mark.parametrize("quantiles", [CODE_INPUT, CHAT_INPUT])

@@ -11,7 +11,7 @@ from dashboards.sources.warehouse import Row
 from dashboards.spelling import spell
 from ledger.detectors import spell_detector
 
-END_REASONS = {"another call": "made another call", "silent": "stopped calling"}
+END_REASONS = {"new results": "had new results", "silent": "stopped calling"}
 
 
 def draw_sessions(rows: Iterable[Row]) -> None:

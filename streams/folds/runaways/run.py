@@ -12,12 +12,18 @@ from msgspec.structs import replace
 
 from ledger.token_classes import INPUT_CLASSES
 from streams.folds.call import Call, Dimensions
+from streams.folds.runaways.agent_tree import AgentTree
+from streams.folds.runaways.incident import Incident, Loss, project_loss
+from streams.folds.runaways.pace import MINUTE_US, Pace
 
 MAX_KNOWN = 8
 """What an agent had before it has so many others is new again; cycles of more steps are not seen."""
 MAX_PROMPT_BITS = 6
 """Similarity hashes of prompts that differ in a word differ in so many bits of 64 at most."""
 MIN_EVIDENCE = 3
+NEWS_WEIGHT, MAX_NEWS = 2, 4
+"""Of a runaway that was told, each call with something new weighs 2, and each without takes 1 away. At 4 it is over:
+after two new things in a row, or where every second call brings one."""
 
 Evidence = tuple[str, str, int, int, int]
 """Source, id and position of a call."""
@@ -31,6 +37,9 @@ class Signature(msgspec.Struct, frozen=True, array_like=True, gc=False):
     brought: str
     asked: str
 
+    def list_texts(self) -> tuple[str, str, str, str]:
+        return self.kind, self.tool, self.brought, self.asked
+
     def is_known_by(self, other: "Signature") -> bool:
         """Tell whether the other brought the same."""
         if (self.kind, self.tool) != (other.kind, other.tool):
@@ -41,14 +50,17 @@ class Signature(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The latest run of an agent in a session. Spent is at list price, whoever pays, in pico by currency.
 
-    ``known`` is what the agent's last calls brought, ``repeats`` the run's calls with its first, ``exact_repeats``
-    those at its end that were asked the same too, ``intervals_us`` the first, the shortest, the longest and the last
-    time from a call to the next, ``input_tokens`` those of the first and of the last call.
+    ``known`` is what the agent's last calls brought, ``calls`` all of the run, ``repeats`` those that brought what was
+    known, with its first, ``exact_repeats`` those at its end that were asked the same too, ``intervals_us`` the first,
+    the shortest, the longest and the last time from a call to the next, ``input_tokens`` those of the first and of the
+    last call, ``has_worked`` whether the agent used tools shortly before, ``news`` the weight of new things within a
+    runaway that was told. Only the run of a whole session has a ``tree``; it takes no notice of what its calls bring.
     """
 
     first: Signature
     known: tuple[Signature, ...]
     kinds: tuple[str, ...]
+    calls: int
     repeats: int
     exact_repeats: int
     is_one_call: bool
@@ -59,12 +71,15 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     spent: tuple[tuple[str, int], ...]
     evidence: tuple[Evidence, ...]  # of the first calls
     team: str | None
-    alert: str | None = None
-    detector: str | None = None
+    has_worked: bool = False
+    news: int = 0
+    incident: Incident | None = None
+    pace: Pace | None = None
+    tree: AgentTree | None = None
 
     @property
     def last_signature(self) -> Signature:
-        return self.known[-1]
+        return self.known[-1] if self.known else NOTHING
 
 
 class WatchedCall(NamedTuple):
@@ -74,6 +89,9 @@ class WatchedCall(NamedTuple):
     input_tokens: int | None
     evidence: Evidence
     team: str | None
+
+
+NOTHING = Signature("", "", "", "")
 
 
 def sign_call(dimensions: Dimensions) -> Signature | None:
@@ -101,9 +119,15 @@ def begin_run(known: tuple[Signature, ...], signature: Signature, call: WatchedC
     """Return the run that a call with something new begins."""
     tokens = call.input_tokens or 0
     return Run(
-        signature, (*known, signature)[-MAX_KNOWN:], (signature.kind,), 1, 0, True, call.time_us, call.time_us,
+        signature, (*known, signature)[-MAX_KNOWN:], (signature.kind,), 1, 1, 0, True, call.time_us, call.time_us,
         (0, 0, 0, 0), (tokens, tokens), (), (call.evidence,), call.team,
+        any(past.kind != "prompt" for past in known),
     )  # fmt: skip
+
+
+def begin_unsigned(call: WatchedCall) -> Run:
+    """Return the run of calls of which nothing tells what they bring."""
+    return replace(begin_run((), NOTHING, call), known=())
 
 
 def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:
@@ -117,6 +141,7 @@ def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:
         run,
         known=(*rest, signature)[-MAX_KNOWN:],
         kinds=run.kinds if signature.kind in run.kinds else tuple(sorted((*run.kinds, signature.kind))),
+        calls=run.calls + 1,
         repeats=run.repeats + 1,
         exact_repeats=run.exact_repeats + 1 if is_exact else 0,
         is_one_call=run.is_one_call and is_same,
@@ -124,15 +149,46 @@ def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:
         intervals_us=(first_us, min(shortest_us, interval_us), max(longest_us, interval_us), interval_us),
         input_tokens=(run.input_tokens[0], run.input_tokens[1] if call.input_tokens is None else call.input_tokens),
         evidence=run.evidence if len(run.evidence) >= MIN_EVIDENCE else (*run.evidence, call.evidence),
+        news=max(0, run.news - 1),
     )
+
+
+def take_call(run: Run, time_us: int) -> Run:
+    """Return the run after a call that neither goes on with it nor ends it."""
+    return replace(run, calls=run.calls + 1, last_us=max(run.last_us, time_us))
+
+
+def take_news(run: Run, signature: Signature, time_us: int) -> Run | None:
+    """Return the run after a call that brought something new; None where that ends it. A runaway that was told goes on
+    through an error, or a single new thing, and while it spends too fast."""
+    news = run.news + NEWS_WEIGHT
+    if run.incident is None:
+        return None
+    if run.pace is not None and run.pace.is_fast:
+        return take_call(run, time_us)
+    if news >= MAX_NEWS:
+        return None
+    known = (*run.known, signature)[-MAX_KNOWN:]
+    return replace(take_call(run, time_us), known=known, news=news)
 
 
 def is_known(run: Run, signature: Signature) -> bool:
     """Tell whether the agent had what this call brought among its last. What a tool was not asked before is news where
     another tool was used in between: an edit says that it is done, and the linter that there is nothing to find."""
     known = [past for past in run.known if signature.is_known_by(past)]
+    if not known:
+        return False
     is_same_tool = signature.tool == run.last_signature.tool
     return any(signature.kind != "result" or is_same_tool or signature.asked == past.asked for past in known)
+
+
+def project_run(run: Run) -> Loss:
+    """Project what a run costs in an hour: at the rate of its calls, or of the minute in which it spends too fast."""
+    if run.pace is not None and run.pace.is_fast:
+        spent = dict(run.spent)
+        rate = project_loss(((run.pace.currency, run.pace.cost),), MINUTE_US).per_hour
+        return Loss(rate, tuple((currency, amount + spent.get(currency, 0)) for currency, amount in rate))
+    return project_loss(run.spent, run.last_us - run.since_us)
 
 
 def _is_near(prompt: str, other: str) -> bool:

@@ -1,8 +1,9 @@
 """Runaways: an agent of a session that goes on and learns nothing new.
 
-Each agent of a session has one run at a time (``run.py``). The first detector that finds a run (``registry.py``) raises
-an alert with its evidence. The alert is resolved when the agent learns something new, or has been silent for a quarter
-of an hour; until then no further alert is raised, so that a loop of a thousand calls is one alert.
+Each agent of a session has one run at a time (``run.py``). The first detector that finds a run (``registry.py``) opens
+an incident (``incident.py``) and raises its alert. The alert is resolved when the agent learns something new again, or
+has been silent for a quarter of an hour. Until then it is the only one, so that a loop of a thousand calls is one
+alert; it escalates where more than one family finds it, and as its cost grows.
 """
 
 from typing import Any
@@ -15,61 +16,121 @@ from streams.folds.emit import Emit
 from streams.folds.entry import Entry
 from streams.folds.event import Event
 from streams.folds.fold import Fold
-from streams.folds.runaways.registry import DETECTORS
+from streams.folds.runaways.agent_tree import AgentTree, add_agent, add_call
+from streams.folds.runaways.incident import Amounts, escalate, open_incident
+from streams.folds.runaways.pace import Pace, find_usual, keep_minute, spend
+from streams.folds.runaways.registry import DETECTORS, find_detectors
 from streams.folds.runaways.run import (
     Run,
     Signature,
     WatchedCall,
     begin_run,
+    begin_unsigned,
     continue_run,
     count_input_tokens,
     is_known,
+    project_run,
     sign_call,
+    take_call,
+    take_news,
 )
 from streams.folds.state import Key, State
 
 NAME = "runaways"
 SILENCE_TIMEOUT_US = 15 * 60 * 1_000_000
+"""By the events' own times."""
+ARRIVAL_TIMEOUT_US = 20 * 60 * 1_000_000
+"""By the log's time, where nothing more arrives: longer, so that a call that was five minutes late goes on with its
+run."""
+PACE_MEMORY_US = 30 * 86_400 * 1_000_000
+"""What an agent spent in a minute is forgotten after so long without a call."""
+_PACE_KEY = (NAME, "organization", "agent")
+PAST_US = 60 * 60 * 1_000_000
+"""What ended so long before the log's time is history, and nobody is called for it."""
 
 
 def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
-    """Continue, end or begin the run of a counted inference's agent."""
+    """Continue, end or begin the run of a counted inference's agent, and that of the agents of its session."""
     dimensions = entry.dimensions
     if dimensions.session is None:
         return
     key: Key = (NAME, event.organization, dimensions.session, dimensions.agent or "")
     signature = sign_call(dimensions)
+    run = _load_current_run(key, event, state, emit)
+    if dimensions.agent is not None:
+        _watch_tree(run is None, signature, event, entry, state, emit)
+    taken = _take_call(key, run, signature, event, entry, emit)
+    taken = replace(taken, pace=_keep_pace(None if run is None else run.pace, event, entry, state, emit))
+    state.put(key, _tell(key, _add_spend(taken, entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+
+
+def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
+    """Forget an agent that has been silent, and resolve its alert; or the pace of one that has long made no call."""
+    if len(key) > len(_PACE_KEY):
+        run = _load_run(key, state)
+        if run is not None:
+            _resolve_alert(key, run, "silent", emit, due_us=due_us)
+    state.delete(key)
+
+
+def _load_current_run(key: Key, event: Event, state: State, emit: Emit) -> Run | None:
+    """Return the run of a key that an event may go on with; one that was silent until then is resolved."""
     run = _load_run(key, state)
     if run is not None and event.time_us - run.last_us >= SILENCE_TIMEOUT_US:
         _resolve_alert(key, run, "silent", emit)
         state.delete(key)
-        run = None
-    if signature is None and run is None:
+        return None
+    return run
+
+
+def _take_call(key: Key, run: Run | None, signature: Signature | None, event: Event, entry: Entry, emit: Emit) -> Run:
+    """Return the run that a call goes on with, or begins. A call without a signature goes on with one."""
+    call = _read_call(event, entry, emit)
+    if run is None:
+        return begin_unsigned(call) if signature is None else begin_run((), signature, call)
+    if signature is None:
+        return take_call(run, event.time_us)
+    if is_known(run, signature):
+        return continue_run(run, signature, call)
+    if (told := take_news(run, signature, event.time_us)) is not None:
+        return told
+    is_fast = run.incident is not None and run.incident.detector == "fast_spend"
+    _resolve_alert(key, run, "usual pace" if is_fast else "new results", emit)
+    return begin_run(run.known, signature, call)
+
+
+def _watch_tree(
+    is_new: bool, signature: Signature | None, event: Event, entry: Entry, state: State, emit: Emit
+) -> None:
+    """Continue the run of a session whose agents start each other. Sessions without a parent call have none."""
+    dimensions = entry.dimensions
+    key: Key = (NAME, event.organization, str(dimensions.session), "", "agents")
+    run = _load_current_run(key, event, state, emit)
+    if run is None and dimensions.parent_call is None:
         return
-    if run is None or (signature is not None and _is_news(run, signature)):
-        assert signature is not None
-        if run is not None:
-            _resolve_alert(key, run, "another call", emit)
-        run = _add_spend(begin_run(() if run is None else run.known, signature, _read_call(event, entry, emit)), entry)
-    elif signature is None:
-        run = _add_spend(replace(run, last_us=max(run.last_us, event.time_us)), entry)
+    if run is None:
+        run = replace(begin_unsigned(_read_call(event, entry, emit)), tree=AgentTree())
     else:
-        run = _add_spend(continue_run(run, signature, _read_call(event, entry, emit)), entry)
-        run = _raise_alert(key, run, emit)
-    state.put(key, run, emit.now_us + SILENCE_TIMEOUT_US)
+        run = take_call(run, event.time_us)
+    tree = add_call(run.tree or AgentTree(), event.id, str(dimensions.agent), dimensions.parent_call)
+    if is_new and signature is not None:
+        tree = add_agent(tree, "|".join(signature.list_texts()))
+    state.put(key, _tell(key, _add_spend(replace(run, tree=tree), entry), emit), emit.now_us + ARRIVAL_TIMEOUT_US)
 
 
-def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
-    """Forget an agent that has been silent, and resolve its alert."""
-    run = _load_run(key, state)
-    if run is not None:
-        _resolve_alert(key, run, "silent", emit, due_us=due_us)
-    state.delete(key)
-
-
-def _is_news(run: Run, signature: Signature) -> bool:
-    """Tell whether a call ends a run: also one that an alert about a single call does not speak of."""
-    return not is_known(run, signature) or (run.detector == "repeated_tool" and signature != run.first)
+def _keep_pace(pace: Pace | None, event: Event, entry: Entry, state: State, emit: Emit) -> Pace | None:
+    """Add the cost of a call to its agent's pace in the session, and a minute that ended to those of the agent."""
+    if entry.currency is None or entry.dimensions.agent is None:
+        return pace
+    key: Key = (NAME, event.organization, entry.dimensions.agent)
+    minutes, last_us = state.get(key) or ((), event.time_us)
+    if event.time_us - last_us >= PACE_MEMORY_US:
+        minutes = ()
+    spending = spend(pace, entry.currency, event.time_us, entry.list_cost, find_usual(tuple(minutes)))
+    if spending.closed is not None:
+        kept = keep_minute(tuple(minutes), spending.closed)
+        state.put(key, (kept, max(last_us, event.time_us)), emit.now_us + PACE_MEMORY_US)
+    return spending.pace
 
 
 def _load_run(key: Key, state: State) -> Run | None:
@@ -91,49 +152,71 @@ def _add_spend(run: Run, entry: Entry) -> Run:
     return replace(run, spent=tuple(sorted(sums.items())))
 
 
-def _raise_alert(key: Key, run: Run, emit: Emit) -> Run:
-    """Raise the alert of the first detector that finds a run, unless one is raised already."""
-    if run.alert is not None:
+def _tell(key: Key, run: Run, emit: Emit) -> Run:
+    """Raise an alert where a detector finds the run, and escalate the one that there is."""
+    is_fast = run.pace is not None and run.pace.is_fast
+    if run.incident is None and run.repeats == 1 and run.tree is None and not is_fast:
         return run
-    detector = next((name for name, is_found in DETECTORS.items() if is_found(run)), None)
-    if detector is None:
+    found = list(find_detectors(run))
+    families = [DETECTORS[name].family for name in found]
+    if run.incident is None:
+        detector = next((name for name in found if not DETECTORS[name].confirms), None)
+        if detector is None:
+            return run
+        alert = "-".join(map(str, (*emit.position(), detector)))
+        run = replace(run, incident=open_incident(alert, detector, families, run.spent, project_run(run)))
+        _emit_alert(key, run, "raised", emit)
         return run
-    run = replace(run, alert="-".join(map(str, (*emit.position(), detector))), detector=detector)
-    _emit_alert(key, run, "raised", emit)
+    incident, reason = escalate(run.incident, families, run.spent, project_run(run))
+    run = replace(run, incident=incident)
+    if reason is not None:
+        _emit_alert(key, run, "escalated", emit, reason=reason)
     return run
 
 
 def _resolve_alert(key: Key, run: Run, reason: str, emit: Emit, **facts: Any) -> None:
-    if run.alert is not None:
+    if run.incident is not None:
         _emit_alert(key, run, "resolved", emit, reason=reason, **facts)
 
 
 def _emit_alert(key: Key, run: Run, state: str, emit: Emit, **facts: Any) -> None:
-    _, organization, session, agent = map(str, key)
+    assert run.incident is not None
+    _, organization, session, agent = map(str, key[:4])
     owner = {name: value for name, value in (("agent", agent or None), ("team", run.team)) if value is not None}
+    loss = project_run(run)
     emit.alert(
         organization,
-        str(run.alert),
+        run.incident.alert,
         state,
-        detector=run.detector,
+        severity=run.incident.severity,
+        detector=run.incident.detector,
+        families=list(run.incident.families),
         session=session,
         **owner,
         **_describe_call(run),
+        calls=run.calls,
         repeats=run.repeats,
-        spent={currency: text(amount) for currency, amount in run.spent},
+        spent=_write_amounts(run.spent),
+        per_hour=_write_amounts(loss.per_hour),
+        projected=_write_amounts(loss.projected),
         since_us=run.since_us,
         last_us=run.last_us,
         evidence=[
             dict(zip(("source", "id", "partition", "offset", "event_index"), evidence, strict=True))
             for evidence in run.evidence
         ],
+        **({"past": True} if emit.now_us - run.last_us > PAST_US else {}),
         **facts,
     )
 
 
+def _write_amounts(amounts: Amounts) -> dict[str, str]:
+    return {currency: text(amount) for currency, amount in amounts}
+
+
 def _describe_call(run: Run) -> dict[str, str]:
     """Return the call that repeats, where it is one."""
-    if run.detector != "repeated_tool":
+    if run.incident is None or run.incident.detector != "repeated_tool":
         return {}
     result_hash = run.first.brought if run.first.kind == "result" else ""
     call = {"tool": run.first.tool, "arguments_hash": run.first.asked, "result_hash": result_hash}

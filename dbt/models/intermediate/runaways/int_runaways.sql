@@ -33,8 +33,14 @@ final as (
         maxIf(log_offset, alert_state = 'resolved') as resolved_offset,
         maxIf(event_index, alert_state = 'resolved') as resolved_index,
         argMax(reason, log_position) as reason,
+        argMax(calls, log_position) as calls,
         argMax(repeats, log_position) as repeats,
         argMax(spent, log_position) as spent,
+        argMax(severity, log_position) as severity,
+        argMax(families, log_position) as families,
+        argMax(per_hour, log_position) as per_hour,
+        argMax(projected, log_position) as projected,
+        argMax(is_past, log_position) as is_past,
         any(run_started_at) as started_at,
         argMax(run_last_at, log_position) as last_at
 

@@ -1,5 +1,6 @@
 -- A run lies on the log from its first call to the event that ended it. All calls of its agent in its
--- session in between belong to it. Detectors judge a call once, as it first came, or fell due: what
+-- session in between belong to it; of agents that start each other, all calls of the session that have an
+-- agent. Detectors judge a call once, as it first came, or fell due: what
 -- revises or corrects it belongs to no run. The index of what fell due with a record has its highest bit
 -- set, and comes before the record's own.
 with
@@ -86,7 +87,7 @@ final as (
             calls.log_partition = runs.log_partition
             and calls.organization = runs.organization
             and calls.session = runs.session
-            and calls.agent = runs.agent
+            and (calls.agent = runs.agent or runs.detector in ('agent_depth', 'agents_alike'))
 
     where
         (calls.log_offset, reinterpretAsInt32(calls.event_index))

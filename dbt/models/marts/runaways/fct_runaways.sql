@@ -1,5 +1,5 @@
--- The folds do not update an alert while its run goes on. So an open alert has the figures of its calls so
--- far, and a resolved one its own.
+-- The folds tell of an alert anew only where it escalates. So an open alert has the figures of its calls so
+-- far, and a resolved one its own; what it costs an hour is of its last line.
 with
 
 runs as (
@@ -23,7 +23,6 @@ progress as (
     select
         alert_id,
         count() as calls,
-        sum(is_repeat) as repeats,
         sumMapIf(map(currency::String, coalesce(list_cost, 0)), currency != '') as spent,
         max(occurred_at) as last_at,
         argMax(accepted_at, log_position) as last_accepted_at
@@ -40,7 +39,9 @@ final as (
         runs.alert_id as alert_id,
         runs.log_partition as log_partition,
         runs.organization as organization,
+        runs.severity as severity,
         runs.detector as detector,
+        runs.families as families,
         runs.session as session,
         runs.agent as agent,
         runs.team as team,
@@ -48,15 +49,18 @@ final as (
         runs.arguments_hash as arguments_hash,
         runs.result_hash as result_hash,
         runs.is_open as is_open,
+        runs.is_past as is_past,
         runs.raised_at as raised_at,
         if(runs.is_open, null, runs.resolved_at) as resolved_at,
         runs.reason as reason,
         runs.started_at as started_at,
         if(runs.is_open, progress.last_at, runs.last_at) as last_at,
         progress.last_accepted_at as last_accepted_at,
-        progress.calls as calls,
-        if(runs.is_open, greatest(progress.repeats, runs.repeats), runs.repeats) as repeats,
+        if(runs.is_open, progress.calls, runs.calls) as calls,
+        runs.repeats as repeats,
         if(runs.is_open, progress.spent, runs.spent) as spent,
+        runs.per_hour as per_hour,
+        runs.projected as projected,
         runs.evidence_positions as evidence_positions
 
     from runs

@@ -17,15 +17,20 @@ renamed as (
         organization,
         alert as alert_id,
         `state` as alert_state,
+        severity,
         detector,
+        families,
         session,
         agent,
         team,
         tool,
         arguments_hash,
         result_hash,
+        calls,
         repeats,
         spent,
+        per_hour,
+        projected,
         since as run_started_at,
         last as run_last_at,
         tupleElement(evidence[1], 'offset') as run_offset,
@@ -33,7 +38,8 @@ renamed as (
         arrayMap(
             event -> concat(toString(event.3), '-', toString(event.4), '-', toString(event.5)), evidence
         ) as evidence_positions,
-        reason
+        reason,
+        past as is_past
 
     from source
 

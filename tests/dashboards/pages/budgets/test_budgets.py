@@ -125,7 +125,7 @@ def test_a_runaway_says_what_repeats_since_when_and_at_what_cost(
         "last call received"
     )
     assert ended[1] == "reviewer" and ended[3:6] == ["look &lt;up&gt;", "4", "$1.00"]
-    assert ended[8] == "made another call"
+    assert ended[8] == "had new results"
     assert read_cells(read_html(app), ">reviewer</a>")[2:4] == ["1", "0"], "by agent"
 
 

@@ -9,8 +9,6 @@ from benchmarks.runaways.healthy import HEALTHY
 from benchmarks.runaways.loops import LOOPS
 from benchmarks.runaways.watchers import run_folds
 
-NOT_FOUND = {"prompts that differ in a word", "agents that start agents", "faster than its own history"}
-"""Patterns for which no detector stands yet."""
 SESSIONS = 5
 SEED = 100  # thresholds were set on seeds 1 and 2
 
@@ -23,7 +21,7 @@ def test_a_runaway_is_found_once_it_runs(pattern: str) -> None:
     pages = run_folds(list_traffic(sessions, SEED))
     onsets = {name: labelled.session.onset for name, labelled in sessions.items()}
     found = [name for name, onset in onsets.items() if onset is not None and pages.get(name, -1) >= onset]
-    assert len(found) == (0 if pattern in NOT_FOUND else SESSIONS), f"seed {SEED}"
+    assert len(found) == SESSIONS, f"seed {SEED}"
     assert pages.keys() == set(found), f"seed {SEED}: paged before the runaway began"
 
 
