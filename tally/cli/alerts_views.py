@@ -82,6 +82,6 @@ def _list_facts(alert: "AlertState") -> list[tuple[str, str]]:
         ("severity", alert.severity), ("what", alert.sentence), ("since", alert.since), ("last call", alert.last),
         ("spent", alert.spent), ("an hour", alert.per_hour), ("team", alert.team), ("owner", alert.owner),
         ("on call", alert.on_call), ("label", alert.label), ("page", alert.link),
-        *(("done", step) for step in alert.handling),
+        *(("done", str(step)) for step in alert.handling),
     ]  # fmt: skip
     return [(name, value) for name, value in facts if value]

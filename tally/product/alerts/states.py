@@ -32,6 +32,20 @@ _decode = msgspec.json.Decoder().decode
 
 
 @dataclass
+class Step:
+    """What a person did about an alert. The person is a pseudonym until a name is found for it."""
+
+    time: str
+    action: str
+    person: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        by = f" by {self.person}" if self.person else ""
+        return f"{self.time} {self.action}{by}{f': {self.reason}' if self.reason else ''}"
+
+
+@dataclass
 class AlertState:
     """An alert: its last line as it stands on the log, its handling, and its people by name."""
 
@@ -42,7 +56,7 @@ class AlertState:
     is_over: bool = False
     is_acknowledged: bool = False
     label: str | None = None
-    handling: list[str] = field(default_factory=list)
+    handling: list["Step"] = field(default_factory=list)
     team: str | None = None
     owner: str | None = None
     on_call: str | None = None
@@ -86,7 +100,7 @@ class AlertState:
         return {
             "alert": self.alert, "organization": self.organization, "state": self.state, **facts, **sums,
             "since": self.since, "last": self.last, "team": self.team, "owner": self.owner, "on_call": self.on_call,
-            "label": self.label, "handling": self.handling, "link": self.link,
+            "label": self.label, "handling": [*map(str, self.handling)], "link": self.link,
         }  # fmt: skip
 
 
@@ -150,10 +164,8 @@ def _take_decision(alerts: dict[tuple[str, str], AlertState], line: dict[str, An
     state.is_over = state.is_over or verb == "resolved"
     state.is_acknowledged = state.is_acknowledged or verb == "acknowledged"
     state.label = body.get("label", state.label)
-    reason = f": {body['reason']}" if "reason" in body else ""
-    by = f" by {body['actor']}" if "actor" in body else ""
-    what = f"{verb} {body['label']}" if "label" in body else verb
-    state.handling.append(f"{_format_time(line['known_us'])} {what}{by}{reason}")
+    action = f"{verb} {body['label']}" if "label" in body else verb
+    state.handling.append(Step(_format_time(line["known_us"]), action, body.get("actor"), body.get("reason")))
 
 
 def _name_people(log: Log, settings: Settings, alerts: Iterable[AlertState]) -> None:
@@ -172,8 +184,11 @@ def _name_people(log: Log, settings: Settings, alerts: Iterable[AlertState]) -> 
             teams = _find_teams(state.line, registries[state.organization], now)
             state.team = teams[0][0] if teams else None
             people = {name: _find_person(name, teams) for name in ("owner", "on_call")}
-            names = persons.find_names(state.organization, [person for person in people.values() if person])
+            pseudonyms = [*people.values(), *(step.person for step in state.handling)]
+            names = persons.find_names(state.organization, [person for person in pseudonyms if person])
             state.owner, state.on_call = (names.get(person or "", person) for person in people.values())
+            for step in state.handling:
+                step.person = names.get(step.person or "", step.person)
             state.link = f"{dashboards}/incidents?alert={state.alert}" if dashboards else None
     finally:
         persons.close()
