@@ -326,9 +326,12 @@ class Deliveries:
             )
         )
 
-    def oldest_pending_ms(self) -> int | None:
-        """Return the log's time of the oldest pending delivery; None where none is pending."""
-        ((oldest_ms,),) = self._select("SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL")
+    def oldest_pending_ms(self, now_ms: int) -> int | None:
+        """Return the log's time of the oldest delivery that is late; None where none is. One that waits for the end of
+        a silence, or for an answer to its alert, is not."""
+        ((oldest_ms,),) = self._select(
+            "SELECT min(time_ms) FROM deliveries WHERE due_ms IS NOT NULL AND (attempts > 0 OR due_ms <= ?)", (now_ms,)
+        )
         return oldest_ms  # type: ignore[no-any-return]
 
     def prune(self, now_ms: int) -> int:

@@ -1,6 +1,6 @@
 """Incidents: what is known of an alert, and what becomes of a message about it (pure)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -91,7 +91,7 @@ def add_to_history(summary: Message | None, message: Message) -> Message:
 
 def judge(
     message: Message, attempts: int, state: str, route: Route, incident: Incident | None, has_opened: bool,
-    silences: Iterable[tuple[Mapping[str, str], int]],
+    silences: Iterable[tuple[Mapping[str, str], int]], teams: Collection[str],
 ) -> Decision:  # fmt: skip
     """Decide whether a message that is due is sent. One that was tried once is."""
     if message.alert is None or attempts > 0 or incident is None:
@@ -104,7 +104,8 @@ def judge(
         return Decision("silenced" if state == "silenced" else "not needed", "resolved before it was due")
     if route.after_s is not None and incident.is_acknowledged:
         return Decision("not needed", "acknowledged before it was due")
-    until_us = max((until_us for scope, until_us in silences if is_silenced(incident.data, scope)), default=None)
+    ends_us = (until_us for scope, until_us in silences if is_silenced(incident.data, scope, teams))
+    until_us = max(ends_us, default=None)
     if until_us is not None:
         return Decision("silenced", "silenced", until_us // 1000)
     return Decision("pending")
@@ -118,9 +119,9 @@ def renew(message: Message, route: Route, attempts: int, incident: Incident | No
     return message._replace(data=incident.data)
 
 
-def is_silenced(data: Mapping[str, Any], scope: Mapping[str, str]) -> bool:
-    """Tell whether a silence of a scope covers an alert."""
-    return all(data.get(name) == value for name, value in scope.items())
+def is_silenced(data: Mapping[str, Any], scope: Mapping[str, str], teams: Collection[str]) -> bool:
+    """Tell whether a silence of a scope covers an alert of these teams: its own and those above it."""
+    return all(value in teams if name == "team" else data.get(name) == value for name, value in scope.items())
 
 
 def _takes(route: Route, message: Message, teams: Iterable[str]) -> bool:

@@ -239,7 +239,8 @@ class Deliverer:
         incident = self._deliveries.find_incident(message.organization, message.alert)
         has_opened = self._deliveries.has_opened(route.id, message.organization, message.alert)
         silences = self._deliveries.list_silences(message.organization, now_ms * 1000)
-        decision = incidents.judge(message, due.attempts, due.state, route, incident, has_opened, silences)
+        teams = people.find_teams(message.data, message.organization, self._deliveries, now_ms * 1000)
+        decision = incidents.judge(message, due.attempts, due.state, route, incident, has_opened, silences, teams)
         if decision.state == "pending":
             return incidents.renew(message, route, due.attempts, incident), due.attempts
         self._deliveries.hold_back(

@@ -53,7 +53,7 @@ def silence(
     until: Annotated[str, typer.Option(metavar="TIME", help="End, UTC, or a duration from now: 2h. `now` ends it.")],
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Beginning, UTC; now where absent.")] = None,
     alert: Annotated[str | None, typer.Option(metavar="ALERT", help="Only this alert.")] = None,
-    team: Annotated[str | None, typer.Option(help="Only alerts of calls of this team.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only alerts of this team and of teams below it.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only alerts of this agent.")] = None,
     session: Annotated[str | None, typer.Option(help="Only alerts of this session.")] = None,
     detector: Annotated[str | None, typer.Option(help="Only alerts that this detector raises.")] = None,

@@ -130,6 +130,19 @@ def test_what_ends_within_a_silence_is_told_to_nobody(story: Story, receiver: Re
     assert sorted(story.states()) == [("raised", "delivered"), ("raised", "silenced"), ("resolved", "not needed")]
 
 
+def test_a_silence_of_a_team_covers_its_agents_and_the_teams_below_it(story: Story, receiver: Receiver) -> None:
+    story.route("webhook", receiver.url)
+    story.decide("scope.declared", dimension="team", scope="search", parent="product")
+    story.decide("scope.assigned", dimension="agent", scope="triage", team="search")
+    story.decide("alert.silenced", until="2026-09-21T15:13:20.000000Z", team="product")
+    story.alert("raised", "a-1", team="search")
+    story.alert("raised", "a-2", agent="triage")
+    story.alert("raised", "a-3")
+    story.step(5)
+    assert [message["data"]["alert"] for message in receiver.messages()] == ["a-3"]
+    assert story.deliveries.oldest_pending_ms(story.now_ms) is None, "what is silenced is not late"
+
+
 def test_a_silence_can_be_ended_and_planned(story: Story, receiver: Receiver) -> None:
     """A window to come silences nothing yet, and what ends a silence lets its alerts go."""
     story.route("webhook", receiver.url)
