@@ -24,7 +24,7 @@ class Incident(msgspec.Struct, frozen=True):
 
 
 class Decision(NamedTuple):
-    """What becomes of a message that is due: its state and why. It is sent where the state is pending."""
+    """The fate of a message that is due: its state and why. It is sent where the state is pending."""
 
     state: str
     reason: str = ""

@@ -29,7 +29,7 @@ ADDRESS_FORMS: dict[Channel, str] = {
     "email": "smtp://USER:PASSWORD@host:587/ann@example.com?from=tally@example.com",
     "alertmanager": "https://host:9093",
 }
-"""How an address of each channel is written."""
+"""The form of an address of each channel."""
 KEY_HOSTS: dict[Channel, str] = {"pagerduty": "events.pagerduty.com/v2/enqueue", "opsgenie": "api.opsgenie.com"}
 """The address to which a key alone belongs."""
 SECRET_BYTES = 32

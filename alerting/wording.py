@@ -18,7 +18,7 @@ FormatName = Callable[[str], str]
 
 
 class Context(NamedTuple):
-    """What a message says beside its line: the address of the dashboards, and who is behind the team, by name."""
+    """Facts that a message says beside its line: the address of the dashboards, and who is behind the team, by name."""
 
     dashboards: str | None = None
     team: str | None = None

@@ -1,4 +1,4 @@
-"""What a channel renders, and what its receiver answers."""
+"""The request or mail that a channel renders, and its receiver's answer."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -53,7 +53,7 @@ class LineLog:
 
 
 class Story:
-    """What happens, and what the deliverer makes of it."""
+    """Events of a log, a clock, and a deliverer that follows both."""
 
     def __init__(self, home: Path, deliveries: Deliveries) -> None:
         self.home, self.now_ms = home, START_MS

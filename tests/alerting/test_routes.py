@@ -1,4 +1,4 @@
-"""Who is told what, and when: routes by team and severity, escalation, silences, handling, and the past."""
+"""Receivers of each message and its time: routes by team and severity, escalation, silences, handling, the past."""
 
 import json
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_a_team_hears_of_its_own_alerts_and_of_those_below_it(story: Story, rece
 
 
 def test_a_message_names_the_owner_and_who_is_on_call(story: Story, receiver: Receiver) -> None:
-    """Of the nearest team that has them, by the registry as it is now, and by name where the home knows it."""
+    """Those of the nearest team that has them, by the registry as it is now, and by name where the home knows it."""
     story.route("webhook", receiver.url)
     story.name("p_bob", "bob@example.com")
     story.decide("scope.declared", dimension="team", scope="product", owner="p_ann", on_call="p_cal")

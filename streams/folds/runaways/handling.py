@@ -22,7 +22,7 @@ MAX_WINDOWS = 64
 
 
 class Handled(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What became of an alert, by itself or by people."""
+    """The state of an alert, which ended by itself or was handled by people."""
 
     is_resolved: bool = False
     is_acknowledged: bool = False

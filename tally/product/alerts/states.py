@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass
 class Step:
-    """What a person did about an alert. The person is a pseudonym until a name is found for it."""
+    """An act of a person on an alert. The person is a pseudonym until a name is found for it."""
 
     time: str
     action: str

@@ -1,4 +1,4 @@
-"""What people do about alerts: each record is answered, with both times, and with the reason where it has no effect."""
+"""Handling of alerts: each record is answered, with both times, and with the reason where it has no effect."""
 
 import json
 from typing import Any
