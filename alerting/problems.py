@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from alerting import webhooks
+from alerting import routes
 from alerting.delivery_store import FILE, Deliveries, set_aside_files
 from ledger.errors import TallyError
 from ledger.home.presence import find_presence
@@ -15,7 +15,7 @@ def find_troubles(home: Path) -> list[str]:
     """Name each file of the alerts that is damaged, cannot be used, or was set aside, with its way out."""
     troubles: list[str] = []
     try:
-        webhooks.list_webhooks(home)
+        routes.list_routes(home)
     except TallyError as error:
         troubles.append(str(error))
     try:
@@ -29,6 +29,6 @@ def find_troubles(home: Path) -> list[str]:
         troubles.append(trouble)
     return troubles + [
         f"{path} was damaged and is set aside: what was pending in it, and what was raised between its last delivery "
-        "and that moment, was not sent (see the runaways and budgets pages); delete it when you have seen to that"
+        "and that moment, was not sent (see the incidents and budgets pages); delete it when you have seen to that"
         for path in set_aside_files(home)
     ]

@@ -4,33 +4,36 @@ import asyncio
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from pathlib import Path
 
-import msgspec
-
-from alerting import webhooks
+from alerting import incidents, people, routes
+from alerting.channels.channel import Answer
 from alerting.channels.network import Network
-from alerting.channels.webhook import DEADLINE_S, Answer, post
-from alerting.delivery_store import Cause, Deliveries, DeliveriesDamaged, DeliveriesUnavailable, set_aside
-from alerting.messages import Message, read_message
+from alerting.channels.transport import DEADLINE_S, deliver
+from alerting.delivery_store import Deliveries, DeliveriesDamaged, DeliveriesUnavailable, DueMessage, set_aside
+from alerting.messages import Message
 from alerting.problems import SERVICE
+from alerting.reading import Reader
 from alerting.retry_schedule import SLOW_THRESHOLD_S, TurnOrder, next_attempt_ms
-from alerting.webhooks import Webhook
+from alerting.routes import Route
+from alerting.wording import Context
 from ledger import fault_points
 from ledger.errors import FileDamaged, LogUnavailable, TallyError
 from ledger.home.locks import service_lock
+from ledger.home.persons import Persons
 from ledger.home.presence import announce, find_presence
-from ledger.log import PARTITIONS, Log, Record, records, seek_cause
+from ledger.home.wakes import PORT_FACT, Sleeper
+from ledger.log import PARTITIONS, Log
 from ledger.log.topics import ALERTS, DECISIONS, EVENTS, Topic
 from ledger.settings import Settings
 
 TOPICS = (ALERTS, DECISIONS)
-_decode = msgspec.json.Decoder().decode
 POLL_INTERVAL_S, RETRY_DELAY_S = 0.3, 2.0
-MAX_BATCH_MESSAGES, MAX_ORGANIZATION_MESSAGES = 500, 20
-"""Messages that are stored together; messages of one organization that are sent in a row."""
+MAX_ROUTE_MESSAGES = 20
+"""Messages of one route that are sent in a row."""
 PRUNE_INTERVAL_S = 3_600.0
 LOOKUP_POLL_INTERVAL_S = 0.2
 
@@ -38,15 +41,15 @@ LOOKUP_POLL_INTERVAL_S = 0.2
 class Troubles:
     """The deliverer's current trouble, for people: in its log when it changes, and in `tally status`."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, wake_port: int) -> None:
+        self._home, self._facts = home, {PORT_FACT: wake_port}
         self._trouble: str | None = None
         self._is_announced = False
 
     def announce(self) -> None:
         """Announce that the deliverer works, unless it is announced already."""
         if not self._is_announced:
-            announce(self._home, SERVICE)
+            announce(self._home, SERVICE, **self._facts)
             self._is_announced = True
 
     def note(self, trouble: str | None) -> None:
@@ -56,7 +59,7 @@ class Troubles:
         self._trouble = trouble
         _log(trouble or "Alerts are delivered again.")
         with suppress(OSError):  # the disk may be what is wrong, and the line above says so
-            announce(self._home, SERVICE, **({"trouble": trouble} if trouble else {}))
+            announce(self._home, SERVICE, **self._facts, **({"trouble": trouble} if trouble else {}))
             self._is_announced = True
 
 
@@ -67,13 +70,13 @@ def serve(settings: Settings, log: Log) -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    with service_lock(settings.home, SERVICE):
-        troubles = Troubles(settings.home)
+    with service_lock(settings.home, SERVICE), closing(Sleeper()) as sleeper:
+        troubles = Troubles(settings.home, sleeper.port)
         while not stop.is_set():
             try:
                 with closing(Deliveries(settings.home)) as deliveries:
                     deliveries.check()
-                    _deliver(settings, log, deliveries, troubles, stop)
+                    _deliver(settings, log, deliveries, troubles, stop, sleeper)
             except DeliveriesUnavailable as error:
                 troubles.note(str(error))
             except DeliveriesDamaged as error:
@@ -90,11 +93,14 @@ def _replace_file(home: Path, damage: DeliveriesDamaged, troubles: Troubles) -> 
         _log(f"{damage}; it is {aside} now")
 
 
-def _deliver(settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event) -> None:
+def _deliver(
+    settings: Settings, log: Log, deliveries: Deliveries, troubles: Troubles, stop: threading.Event, sleeper: Sleeper
+) -> None:
     """Deliver from one file until ``stop`` is set. DeliveriesDamaged where the file turns out to be damaged."""
-    deliverer = Deliverer(settings, log, deliveries)
+    deliverer = Deliverer(settings, log, deliveries, sleeper.wake)
     try:
-        while not stop.wait(POLL_INTERVAL_S):
+        while not stop.is_set():
+            sleeper.wait(POLL_INTERVAL_S)  # the folds wake it where they raise an alert
             try:
                 if not deliveries.has_positions():  # the home was restored: earlier alerts were delivered, or are old
                     begin_at_end(log, deliveries)
@@ -121,13 +127,18 @@ def begin_at_end(log: Log, deliveries: Deliveries) -> None:
 class Deliverer:
     """Delivers by the cause of each line, so no message is sent twice, whichever generation derived it."""
 
-    def __init__(self, settings: Settings, log: Log, deliveries: Deliveries) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, deliveries: Deliveries, on_free: Callable[[], None] = lambda: None
+    ) -> None:
+        """``on_free`` is called when a route can take more messages: a step sends those that wait for it."""
         self._home, self._log, self._deliveries = settings.home, log, deliveries
-        self._webhooks: dict[str, Webhook] | None = None
-        self._ends: dict[Topic, list[int]] = {}
+        self._on_free = on_free
+        self._routes: dict[str, Route] | None = None
+        self._ends: dict[int, dict[Topic, int]] = {}
         self._tasks: dict[str, Future[None]] = {}
         self._turn_order = TurnOrder()
-        self._unrecorded_attempts: list[tuple[str, int, str, str, int | None]] = []
+        self._paused_until_ms: dict[str, int] = {}
+        self._unrecorded_attempts: list[tuple[str, str, int, str, str, int | None]] = []
         self._lock = threading.RLock()
         self._last_prune_s = time.monotonic() - PRUNE_INTERVAL_S
         self._closing = False
@@ -135,31 +146,31 @@ class Deliverer:
         threading.Thread(target=self._loop.run_forever, name="lines", daemon=True).start()
 
     def step(self) -> str | None:
-        """Read new lines, and send what is due. Return why the webhooks cannot be read, if they cannot: then those that
+        """Read new lines, and send what is due. Return why the routes cannot be read, if they cannot: then those that
         were read before are delivered to."""
         trouble = None
         try:
-            self._webhooks = webhooks.list_webhooks(self._home)
+            self._routes = routes.list_routes(self._home)
         except TallyError as error:
             trouble = str(error)
         self._collect_finished()
         with self._lock:
             self._store_attempts()
-        if self._webhooks is None:  # whom to tell is not known: nothing is read, so nothing is missed
+        if self._routes is None:  # whom to tell is not known: nothing is read, so nothing is missed
             return trouble
-        if self._webhooks:
-            self._log.follow()
-            for topic in TOPICS:
-                self._read_topic(topic, self._webhooks)
+        if self._routes:
+            self._read(self._routes)
+        now_ms = _now_ms()
         with self._lock:
-            organizations = self._deliveries.list_due_organizations(_now_ms())
-        chosen = self._turn_order.choose(organizations, self._tasks.keys())
+            due = self._deliveries.list_due_routes(now_ms)
+        ready = [route for route in due if self._paused_until_ms.get(route, 0) <= now_ms]
+        chosen = self._turn_order.choose(ready, self._tasks.keys())
         try:
             dashboards = (find_presence(self._home, "dashboards") or {}).get("url") if chosen else None
         except FileDamaged as error:  # the alert goes without its link
             dashboards, trouble = None, trouble or str(error)
-        for organization in chosen:
-            self._begin_delivery(organization, self._webhooks.get(organization), dashboards)
+        for route in chosen:
+            self._begin_delivery(route, self._routes.get(route), dashboards)
         self._prune()
         return trouble
 
@@ -170,9 +181,9 @@ class Deliverer:
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _collect_finished(self) -> None:
-        for organization, task in list(self._tasks.items()):
+        for route, task in list(self._tasks.items()):
             if task.done():
-                del self._tasks[organization]
+                del self._tasks[route]
                 task.result()  # raises a defect of ours
 
     def _prune(self) -> None:
@@ -182,105 +193,131 @@ class Deliverer:
             if self._deliveries.prune(_now_ms()) == 0:
                 self._last_prune_s = time.monotonic()
 
-    def _read_topic(self, topic: Topic, hooks: dict[str, Webhook]) -> None:
-        ends = self._log.ends(topic)
-        known_ends = self._ends.get(topic, [0] * PARTITIONS)
-        for partition, end in enumerate(ends):
-            if end == known_ends[partition]:
-                continue
-            with self._lock:
-                position = self._deliveries.position(topic.name, partition)
-            messages: list[Message] = []
-            for record in records(
-                self._log, topic, partition, seek_cause(self._log, topic, partition, position[0]), end
-            ):
-                new_messages, position = _read_messages(topic, record, position, hooks)
-                messages += new_messages
-                if len(messages) >= MAX_BATCH_MESSAGES:
-                    self._store(topic, partition, position, messages)
-                    messages = []
-            self._store(topic, partition, position, messages)
-        self._ends[topic] = ends
+    def _read(self, known_routes: dict[str, Route]) -> None:
+        """Read new lines of every partition. The ends of alerts are asked first: a silence or a team that stands before
+        an alert is known by then."""
+        self._log.follow()
+        reader = Reader(self._log, self._deliveries, self._lock, known_routes)
+        ends = {topic: self._log.ends(topic) for topic in TOPICS}
+        for partition in range(PARTITIONS):
+            partition_ends = {topic: ends[topic][partition] for topic in TOPICS}
+            if partition_ends != self._ends.get(partition):
+                reader.read_people(partition, partition_ends[DECISIONS])
+                reader.read(partition, partition_ends, _now_ms())
+                self._ends[partition] = partition_ends
+        self._send_histories(known_routes)
 
-    def _store(self, topic: Topic, partition: int, position: Cause, messages: list[Message]) -> None:
+    def _send_histories(self, known_routes: dict[str, Route]) -> None:
+        """Deliver the summaries of the past to which nothing was added for a while."""
+        now_ms = _now_ms()
         with self._lock:
-            self._deliveries.take(topic.name, partition, position, messages, _now_ms())
-        fault_points.point("alerts.taken")
+            for summary in self._deliveries.list_histories(now_ms - incidents.HISTORY_QUIET_MS):
+                chosen = incidents.plan_other(summary, known_routes.values(), ())
+                self._deliveries.send_history(summary, chosen, now_ms)
 
-    def _begin_delivery(self, organization: str, webhook: Webhook | None, dashboards: str | None) -> None:
+    def _begin_delivery(self, id: str, route: Route | None, dashboards: str | None) -> None:
         with self._lock:
-            messages = self._deliveries.list_due(organization, _now_ms(), MAX_ORGANIZATION_MESSAGES)
-            if messages and (webhook is None or webhook.gone):
-                reason = webhook.gone if webhook and webhook.gone else "the webhook was removed"
-                self._deliveries.give_up(organization, _now_ms(), reason)
-        if messages and webhook and not webhook.gone:
-            self._tasks[organization] = asyncio.run_coroutine_threadsafe(
-                self._deliver_in_order(webhook, messages, dashboards), self._loop
+            due = self._deliveries.list_due(id, _now_ms(), MAX_ROUTE_MESSAGES)
+            if due and (route is None or route.gone):
+                reason = route.gone if route and route.gone else "the route was removed"
+                self._deliveries.give_up(id, _now_ms(), reason)
+            if route is None or route.gone:
+                return
+            messages = [ready for message in due if (ready := self._judge(message, route)) is not None]
+            contexts = [self._find_context(message, dashboards) for message, _ in messages]
+        if messages:
+            self._tasks[id] = asyncio.run_coroutine_threadsafe(
+                self._deliver_in_order(route, messages, contexts), self._loop
             )
+            self._tasks[id].add_done_callback(lambda _: self._on_free())
+
+    def _judge(self, due: DueMessage, route: Route) -> tuple[Message, int] | None:
+        """Return the message as it is sent now, with its attempts; None where it is held back, which is recorded."""
+        message, now_ms = due.message, _now_ms()
+        if message.alert is None:
+            return message, due.attempts
+        incident = self._deliveries.find_incident(message.organization, message.alert)
+        has_opened = self._deliveries.has_opened(route.id, message.organization, message.alert)
+        silences = self._deliveries.list_silences(message.organization, now_ms * 1000)
+        teams = people.find_teams(message.data, message.organization, self._deliveries, now_ms * 1000)
+        decision = incidents.judge(message, due.attempts, due.state, route, incident, has_opened, silences, teams)
+        if decision.state == "pending":
+            return incidents.renew(message, route, due.attempts, incident), due.attempts
+        self._deliveries.hold_back(
+            message.id, route.id, now_ms, decision.reason, state=decision.state, due_ms=decision.due_ms
+        )
+        return None
+
+    def _find_context(self, message: Message, dashboards: str | None) -> Context:
+        """Find who is behind a message. The names stand in the home alone, so they are looked up when it is sent."""
+        organization, now_us = message.organization, _now_ms() * 1000
+        teams = people.find_teams(message.data, organization, self._deliveries, now_us)
+        owner, on_call = (
+            people.find_person(field, teams, organization, self._deliveries, now_us) for field in ("owner", "on_call")
+        )
+        pseudonyms = [person for person in (owner, on_call, message.data.get("by")) if person]
+        names: dict[str, str] = {}
+        if pseudonyms:
+            with suppress(TallyError), closing(Persons(self._home)) as persons:
+                names = persons.find_names(organization, pseudonyms)
+        if by := message.data.get("by"):
+            message.data["by"] = names.get(by, by)
+        return Context(
+            dashboards, teams[0] if teams else None, names.get(owner or "", owner), names.get(on_call or "", on_call)
+        )
 
     async def _deliver_in_order(
-        self, webhook: Webhook, messages: list[tuple[Message, int]], dashboards: str | None
+        self, route: Route, messages: list[tuple[Message, int]], contexts: list[Context]
     ) -> None:
-        """Send an organization's messages one after the other, as long as its receiver is prompt. The task goes on
-        while a lookup of the host's name hangs, so there are never more threads than tasks."""
+        """Send a route's messages one after the other, as long as its receiver is prompt. The task goes on while a
+        lookup of the host's name hangs, so there are never more threads than tasks."""
         network = Network(DEADLINE_S)
-        for message, attempts in messages:
+        waiting_alerts: set[str] = set()
+        for (message, attempts), context in zip(messages, contexts, strict=True):
             if self._closing or self._unrecorded_attempts:
                 break
+            if message.alert in waiting_alerts:  # what came before it is tried first
+                continue
             start_s = time.monotonic()
-            answer = await post(webhook, message, dashboards, network)
+            answer = await deliver(route, message, context, network)
             duration_s = time.monotonic() - start_s
-            self._turn_order.note(webhook.organization, duration_s)
-            await asyncio.to_thread(self._record_answer, webhook, message, attempts, answer)
-            if answer.is_gone or duration_s > SLOW_THRESHOLD_S:
+            self._turn_order.note(route.id, duration_s)
+            await asyncio.to_thread(self._record_answer, route, message, attempts, answer)
+            if not answer.delivered and message.alert is not None:
+                waiting_alerts.add(message.alert)
+            if answer.is_gone or answer.retry_after_s is not None or duration_s > SLOW_THRESHOLD_S:
                 break
         while network.is_looking_up() and not self._closing:
             await asyncio.sleep(LOOKUP_POLL_INTERVAL_S)
 
-    def _record_answer(self, webhook: Webhook, message: Message, attempts: int, answer: Answer) -> None:
+    def _record_answer(self, route: Route, message: Message, attempts: int, answer: Answer) -> None:
         """Record an answer. Where the file cannot be written now, the answer waits in memory, and nothing more is sent
         until it is written: a full disk must not send a message again."""
         fault_points.point("alerts.sent")
         now_ms = _now_ms()
         due_ms = None if answer.delivered or answer.is_gone else next_attempt_ms(attempts + 1, now_ms)
+        if answer.retry_after_s is not None:
+            wanted_ms = now_ms + int(answer.retry_after_s * 1000)
+            self._paused_until_ms[route.id] = wanted_ms
+            due_ms = None if due_ms is None else max(due_ms, wanted_ms)
         state = "delivered" if answer.delivered else "given up" if due_ms is None else "pending"
         if not answer.delivered:
-            _log(f"{message.type} {message.id} of {webhook.organization!r}: {answer.status}, {state}")
+            _log(f"{message.type} {message.id} on {route.id!r}: {answer.status}, {state}")
         with self._lock:
-            self._unrecorded_attempts.append((message.id, now_ms, answer.status, state, due_ms))
+            self._unrecorded_attempts.append((message.id, route.id, now_ms, answer.status, state, due_ms))
             with suppress(DeliveriesUnavailable, DeliveriesDamaged):  # the next step meets and reports it
                 self._store_attempts()
         if answer.is_gone:
             try:
-                webhooks.mark_gone(self._home, webhook, f"its receiver said that it is gone ({answer.status})")
+                routes.mark_gone(self._home, route, f"its receiver said that it is gone ({answer.status})")
             except (TallyError, OSError) as error:
-                _log(f"the webhook of {webhook.organization!r} is not marked as gone: {error}")
+                _log(f"the route {route.id!r} is not marked as gone: {error}")
 
     def _store_attempts(self) -> None:
         while self._unrecorded_attempts:
-            id, now_ms, answer, state, due_ms = self._unrecorded_attempts[0]
-            self._deliveries.record_attempt(id, now_ms, answer, state=state, due_ms=due_ms)
+            id, route, now_ms, answer, state, due_ms = self._unrecorded_attempts[0]
+            self._deliveries.record_attempt(id, route, now_ms, answer, state=state, due_ms=due_ms)
             del self._unrecorded_attempts[0]
-
-
-def _read_messages(
-    topic: Topic, record: Record, position: Cause, hooks: dict[str, Webhook]
-) -> tuple[list[Message], Cause]:
-    """Read the messages of a record's lines after ``position`` for organizations with a webhook, and the last line's
-    position."""
-    messages: list[Message] = []
-    for line in map(_decode, record.value.split(b"\n")):
-        cause = line["offset"], line["seq"]
-        webhook = hooks.get(line["organization"])
-        if (
-            cause > position
-            and webhook
-            and record.time_ms >= webhook.since_ms
-            and (message := read_message(topic, line))
-        ):
-            messages.append(message)
-        position = max(position, cause)
-    return messages, position
 
 
 def _log(line: str) -> None:

@@ -16,10 +16,11 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from alerting import webhooks
-from alerting.channels.webhook import send
+from alerting import routes
+from alerting.channels.transport import send
 from alerting.delivery_store import Deliveries
 from alerting.messages import Message
+from alerting.wording import Context
 from alerting.worker import begin_at_end
 from benchmarks.harness import workload
 from ingest.intake.batch import Envelope
@@ -68,7 +69,7 @@ def main(runaways: int = 300) -> None:
         with opened(settings, new=True) as log:
             with closing(Deliveries(settings.home)) as deliveries:
                 begin_at_end(log, deliveries)
-            webhook = webhooks.put(settings.home, workload.ORGANIZATION, url, "standard")
+            webhook = routes.set_webhook(settings.home, workload.ORGANIZATION, url, "webhook")
             with needing(settings, [STREAMS, ALERTS]):
                 call_times = _append_runaways(settings, log, runaways)
                 deadline = time.monotonic() + TIMEOUT_S
@@ -106,10 +107,10 @@ def _call(id: str, session: str) -> dict[str, object]:
     return {**envelope, "time": "2026-06-01T00:00:00Z", "data": data}
 
 
-def _time_post(webhook: webhooks.Webhook, body: dict[str, object]) -> float:
+def _time_post(webhook: routes.Route, body: dict[str, object]) -> float:
     message = Message("again", webhook.organization, str(body["type"]), 0, dict(body["data"]))  # type: ignore[call-overload]
     start = time.perf_counter()
-    assert send(webhook, message, None).delivered
+    assert send(webhook, message, Context()).delivered
     return time.perf_counter() - start
 
 

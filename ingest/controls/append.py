@@ -29,10 +29,11 @@ def append_control(
     organization: str,
     reason: str | None = None,
     actor: str | None = None,
+    effective_at: str | None = None,
 ) -> Position:
-    """Append a decision, in force from now on. TallyError names the field that is not possible."""
+    """Append a decision, in force from now on or another moment. TallyError names the field that is not possible."""
     check_organization(organization, "TALLY_ORGANIZATION", "have decisions")
-    line = build_decision(settings, control, body, organization, reason, actor)
+    line = build_decision(settings, control, body, organization, reason, actor, effective_at)
     try:
         _check_facts(line, organization, lambda digest: load_document(log, digest) is not None)
     except Rejection as refused:
@@ -58,8 +59,9 @@ def build_decision(
     organization: str,
     reason: str | None = None,
     actor: str | None = None,
+    effective_at: str | None = None,
 ) -> bytes:
-    """Build the event of a decision that is in force from now on. TallyError names the field that is not possible."""
+    """Build the event of a decision that is in force from now on or another moment. TallyError names what is wrong."""
     now = datetime.now(UTC).isoformat()
     data = {"control": control, "actor": actor, "reason": reason, "body": body}
     event = {
@@ -67,7 +69,7 @@ def build_decision(
         "source": SOURCE,
         "type": "tallystick.control.v1",
         "time": now,
-        "data": data | {"effective_at": now, "recorded_at": now},
+        "data": data | {"effective_at": effective_at or now, "recorded_at": now},
     }
     try:
         return open_intake(settings.home, organization, ("control",)).accept_event(event).line

@@ -19,10 +19,10 @@ from ledger.home.layout import (
     LOG_MARKER,
     PRESENCE,
     RECORDED,
+    ROUTES,
     SWITCH,
     SWITCHING,
     TOKENS,
-    WEBHOOKS,
     HomeFile,
 )
 from ledger.home.presence import read_presence
@@ -69,7 +69,7 @@ def _check_files(home: Path) -> Iterator[TallyError]:
     if LOG_MARKER.path(home).exists() and not (RECORDED.path(home).exists() and RECORDED.path(home).stat().st_size):
         yield damage_error(home, RECORDED, "it is gone or empty, and a log was begun here")
     for file in FILES:
-        if file.kind not in ("json", "sqlite") or file in (WEBHOOKS, DELIVERIES):  # the alerts look at their own
+        if file.kind not in ("json", "sqlite") or file in (ROUTES, DELIVERIES):  # the alerts look at their own
             continue
         for path in sorted(home.glob(file.pattern))[:MAX_FILES_PER_PATTERN]:
             if file is PRESENCE and path in (SWITCH.path(home), SWITCHING.path(home)):

@@ -50,10 +50,10 @@ TOKENS = HomeFile(
     "tokens.json", "json", "hashes of the tokens of the HTTP API", "tally token", "access",
     "restore it from a copy (`tally log backup` keeps one), or delete it and make new tokens with `tally token create`",
 )  # fmt: skip
-WEBHOOKS = HomeFile(
-    "webhooks.json", "json", "addresses and secrets of the webhooks", "tally alerts webhook", "access",
+ROUTES = HomeFile(
+    "routes.json", "json", "addresses and secrets of the alerts' routes", "tally alerts webhook", "access",
     "restore it from a copy (`tally log backup` keeps one), or delete it and name the addresses again with "
-    "`tally alerts webhook`",
+    "`tally alerts webhook` and `tally alerts route add`",
 )  # fmt: skip
 PERSONS = HomeFile(
     "persons.db", "sqlite", "names of persons by pseudonym, and which were erased", "importers, HTTP API", "names",
@@ -115,7 +115,7 @@ WAREHOUSE = HomeFile(
 )  # fmt: skip
 
 FILES: tuple[HomeFile, ...] = (
-    RECORDED, LOG_MARKER, DERIVED, SECRETS, TOKENS, WEBHOOKS, PERSONS, DELIVERIES, SWITCH, SWITCHING, PRESENCE, SINK,
+    RECORDED, LOG_MARKER, DERIVED, SECRETS, TOKENS, ROUTES, PERSONS, DELIVERIES, SWITCH, SWITCHING, PRESENCE, SINK,
     VERIFY_REPORT, VERIFIED, DEMO, GAPS, STATE_CACHE, KAFKA_PORT, KAFKA, WAREHOUSE,
     HomeFile("**/*.db-wal", "text", "the newest commits of the database beside it", "as the database", "facts",
              "restore it together with its database"),

@@ -32,6 +32,10 @@ class Sleeper:
         select.select([self._socket], [], [], seconds)
         self.clear()
 
+    def wake(self) -> None:
+        """End the wait from another thread of this process."""
+        _send_wake(self.port)
+
     def fileno(self) -> int:
         """Return the descriptor that is readable once somebody wakes, for an event loop."""
         return self._socket.fileno()
@@ -59,9 +63,7 @@ class Waker:
         if now_s >= self._looked_up_s + LOOKUP_INTERVAL_S:
             self._port, self._looked_up_s = self._find_port(), now_s
         if self._port is not None:
-            with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                sender.setblocking(False)
-                sender.sendto(b"\0", (LOOPBACK, self._port))
+            _send_wake(self._port)
 
     def _find_port(self) -> int | None:
         try:
@@ -69,3 +71,9 @@ class Waker:
         except (TallyError, OSError):  # whoever needs the service says so
             return None
         return port if type(port) is int and 0 < port < 1 << 16 else None
+
+
+def _send_wake(port: int) -> None:
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.sendto(b"\0", (LOOPBACK, port))

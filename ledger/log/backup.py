@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ledger.errors import TallyError
 from ledger.home.files import create_private, make_folder
-from ledger.home.layout import RECORDED, SECRETS, TOKENS, WEBHOOKS
+from ledger.home.layout import RECORDED, ROUTES, SECRETS, TOKENS
 from ledger.log.sqlite import tables
 from ledger.log.topics import EVENTS
 
-COPIED_FILES = (SECRETS, TOKENS, WEBHOOKS)
+COPIED_FILES = (SECRETS, TOKENS, ROUTES)
 
 
 def back_up(home: Path, folder: Path) -> tuple[int, int]:

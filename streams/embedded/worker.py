@@ -12,7 +12,7 @@ from ledger.home.presence import announce
 from ledger.home.wakes import Sleeper, Waker
 from ledger.log import PARTITIONS, Log
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import DECISIONS, EVENTS
+from ledger.log.topics import ALERTS, DECISIONS, EVENTS, Topic
 from ledger.settings import Settings
 from streams.embedded.store import Store
 from streams.folds.entry import Documents
@@ -20,8 +20,9 @@ from streams.partition_state import split_runs
 from streams.runtime import build_tick, read_catalogues, read_history, read_originals, reduce_garbage_collection
 
 SERVICE = "streams"
-API_SERVICE = "api"
-"""The service that new decisions wake: it tells subscribers of them."""
+API_SERVICE, ALERTS_SERVICE = "api", "alerts"
+"""The services that new decisions and alerts wake: they tell others of them."""
+_SERVICES = {DECISIONS: API_SERVICE, ALERTS: ALERTS_SERVICE}
 POLL_INTERVAL_S = 0.05
 """The delay between reads where no append wakes the worker."""
 
@@ -35,8 +36,10 @@ def run(settings: Settings) -> None:
         reduce_garbage_collection()
         log, store = EmbeddedLog(settings.home), Store(settings.home)
         books = read_catalogues(log)  # once: to check a price book takes a tenth of a second
-        waker = Waker(settings.home, API_SERVICE)
-        partitions = [Partition(number, log, store, books, waker.wake) for number in range(PARTITIONS)]
+        wakers = {topic: Waker(settings.home, service) for topic, service in _SERVICES.items()}
+        partitions = [
+            Partition(number, log, store, books, lambda topic: wakers[topic].wake()) for number in range(PARTITIONS)
+        ]
         sleeper = Sleeper()
         announce(settings.home, SERVICE, wake_port=sleeper.port)
         while not stopping.is_set():
@@ -54,11 +57,11 @@ class Partition:
 
     def __init__(
         self, number: int, log: Log, store: Store, books: Documents,
-        on_decisions: Callable[[], None] = lambda: None,
+        on_derived: Callable[[Topic], None] = lambda topic: None,
     ) -> None:  # fmt: skip
-        """``on_decisions`` is called where decisions were derived, and stand on the log."""
+        """``on_derived`` is called where decisions or alerts were derived, and stand on the log."""
         self._number = number
-        self._on_decisions = on_decisions
+        self._on_derived = on_derived
         self._log = log
         self._store = store
         position = store.state.position(number)
@@ -75,8 +78,8 @@ class Partition:
             batch = self._store.state.parse_batch(run, self._history)
             derived, position, change = self._store.state.fold_batch(batch, self._state, self._books, self._originals)
             self._store.commit(self._number, derived, change)
-            if any(topic is DECISIONS for topic, _ in derived):
-                self._on_decisions()
+            for topic in _SERVICES.keys() & {topic for topic, _ in derived}:
+                self._on_derived(topic)
             self._next = position.next_offset
         return bool(records)
 

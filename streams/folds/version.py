@@ -1,4 +1,4 @@
 """The version of what the folds mean."""
 
-VERSION = 9
+VERSION = 10
 """Rises with any change of the rules or of the format of the state: everything is then derived again."""

@@ -1,17 +1,25 @@
-"""``tally alerts``: webhooks for runaway and budget alerts, and their deliveries."""
+"""``tally alerts``: alerts and what people do about them, where they are sent, and their deliveries."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from tally.cli import alerts_handling, alerts_route, alerts_views
 from tally.cli.options import AsJson
 from tally.output import make_table, out, print_json
 
 if TYPE_CHECKING:
-    from alerting.webhooks import Webhook
+    from alerting.routes import Route
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks for runaway and budget alerts, and their deliveries.")
+app = typer.Typer(no_args_is_help=True, help="Alerts: what is active, who looks after it, and where it is sent.")
+app.command("list")(alerts_views.list_)
+app.command("show", no_args_is_help=True)(alerts_views.show)
+app.command("ack", no_args_is_help=True)(alerts_handling.acknowledge)
+app.command("silence", no_args_is_help=True)(alerts_handling.silence)
+app.command("resolve", no_args_is_help=True)(alerts_handling.resolve)
+app.command("label", no_args_is_help=True)(alerts_handling.label)
+app.add_typer(alerts_route.app, name="route")
 OrganizationOption = Annotated[
     str | None, typer.Option("--organization", help="Organization of the webhook (TALLY_ORGANIZATION).")
 ]
@@ -26,30 +34,26 @@ def webhook(
     ] = "standard",
     as_json: AsJson = False,
 ) -> None:
-    """Set the webhook of an organization: its runaway and budget alerts go there from now on.
+    """Set the webhook of an organization: all of its messages go there from now on.
 
     It replaces the organization's webhook, if there is one. Prints the signing secret once. Test it with
-    `tally alerts test`.
+    `tally alerts test`. For other channels, teams and severities use `tally alerts route add`.
 
     Example: tally alerts webhook https://hooks.example.com/tally --organization acme
 
     Exit codes: 0 set, 2 bad input."""
-    from contextlib import closing
-
-    from alerting import webhooks
-    from alerting.delivery_store import Deliveries
-    from alerting.worker import begin_at_end
+    from alerting import routes
     from tally.cli.arguments import parse_choice
     from tally.session import opened, settings
 
-    config, kind = settings(), parse_choice(form, webhooks.FORMATS, "--format")
-    with opened(config, new=True) as log, closing(Deliveries(config.home)) as deliveries:
-        if not webhooks.list_webhooks(config.home):
-            begin_at_end(log, deliveries)
-        hook = webhooks.put(config.home, organization or config.organization, url, kind)
+    config = settings()
+    channel: routes.Channel = "slack" if parse_choice(form, ("standard", "slack"), "--format") == "slack" else "webhook"
+    with opened(config, new=True) as log:
+        alerts_route.begin(config, log)
+        hook = routes.set_webhook(config.home, organization or config.organization, url, channel)
     if as_json:
         print_json(_describe(hook) | {"secret": hook.secret})
-    elif hook.format == "standard":
+    elif hook.channel == "webhook":
         out.print(hook.secret, markup=False, highlight=False, soft_wrap=True)
     else:
         out.print(f"Set the webhook of {hook.organization!r}, in Slack's format", markup=False)
@@ -61,19 +65,19 @@ def webhooks(as_json: AsJson = False) -> None:
 
     Example: tally alerts webhooks
 
-    Exit codes: 0 listed, 2 the file of webhooks is damaged or cannot be read."""
-    from alerting.webhooks import list_webhooks
+    Exit codes: 0 listed, 2 the file of routes is damaged or cannot be read."""
+    from alerting.routes import list_routes, name_webhook
     from tally.session import settings
 
-    hooks = list_webhooks(settings().home)
+    hooks = [route for route in list_routes(settings().home).values() if route.id == name_webhook(route.organization)]
     if as_json:
-        print_json([_describe(hook) for hook in hooks.values()])
+        print_json([_describe(hook) for hook in hooks])
         return
     table = make_table("organization", "address", "format", "since", "ended")
-    for hook in hooks.values():
+    for hook in hooks:
         facts = _describe(hook)
         table.add_row(
-            escape(hook.organization), escape(str(facts["address"])), hook.format, str(facts["since"]),
+            escape(hook.organization), escape(str(facts["address"])), str(facts["format"]), str(facts["since"]),
             escape(hook.gone or ""),
         )  # fmt: skip
     out.print(table)
@@ -86,11 +90,11 @@ def remove(organization: OrganizationOption = None, as_json: AsJson = False) -> 
     Example: tally alerts remove --organization acme
 
     Exit codes: 0 removed, 2 the organization has no webhook."""
-    from alerting.webhooks import remove as end
+    from alerting.routes import remove_webhook
     from tally.session import settings
 
     config = settings()
-    removed = end(config.home, organization or config.organization)
+    removed = remove_webhook(config.home, organization or config.organization)
     if as_json:
         print_json(_describe(removed))
     else:
@@ -98,34 +102,41 @@ def remove(organization: OrganizationOption = None, as_json: AsJson = False) -> 
 
 
 @app.command()
-def test(organization: OrganizationOption = None, as_json: AsJson = False) -> None:
-    """Send a test message to an organization's webhook, and show the answer.
+def test(
+    organization: OrganizationOption = None,
+    route: Annotated[str | None, typer.Option(metavar="ID", help="A route, in place of the webhook.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a test message to an organization's webhook or to a route, and show the answer.
+
+    On PagerDuty and Opsgenie it opens an incident of the lowest severity: close it there.
 
     Example: tally alerts test --organization acme
 
-    Exit codes: 0 delivered, 1 not delivered, 2 the organization has no webhook."""
+    Example: tally alerts test --route pagerduty-5f0c2a91
+
+    Exit codes: 0 delivered, 1 not delivered, 2 no such webhook or route."""
     import secrets
     import time
 
-    from alerting.channels.webhook import send
+    from alerting.channels.transport import send
     from alerting.messages import create_test_message
-    from alerting.webhooks import get_webhook, mask_url
+    from alerting.routes import get_route, get_webhook, mask_address
+    from alerting.wording import Context
     from ledger.home.presence import find_presence
     from tally.session import settings
 
     config = settings()
-    hook = get_webhook(config.home, organization or config.organization)
-    message = create_test_message(hook.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
-    answer = send(hook, message, (find_presence(config.home, "dashboards") or {}).get("url"))
+    home = config.home
+    target = get_route(home, route) if route else get_webhook(home, organization or config.organization)
+    message = create_test_message(target.organization, f"test-{secrets.token_hex(8)}", time.time_ns() // 1_000_000)
+    answer = send(target, message, Context((find_presence(home, "dashboards") or {}).get("url")))
+    address = mask_address(target.address)
     if as_json:
-        print_json(
-            {"id": message.id, "address": mask_url(hook.url), "delivered": answer.delivered, "answer": answer.status}
-        )
+        print_json({"id": message.id, "address": address, "delivered": answer.delivered, "answer": answer.status})
     else:
-        out.print(
-            f"{mask_url(hook.url)}: {answer.status}, {'delivered' if answer.delivered else 'not delivered'}",
-            markup=False,
-        )
+        state = "delivered" if answer.delivered else "not delivered"
+        out.print(f"{address}: {answer.status}, {state}", markup=False)
     if not answer.delivered:
         raise typer.Exit(1)
 
@@ -137,6 +148,9 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """Show deliveries of alerts: state, number of attempts, last answer, next attempt.
+
+    A state is pending, delivered, given up (after a day of attempts), silenced (sent when the silence ends, if its
+    alert still goes on), or not needed (somebody acknowledged the alert before it was due).
 
     Example: tally alerts deliveries --organization acme --limit 5
 
@@ -160,11 +174,12 @@ def deliveries(
             ]
         )
         return
-    table = make_table("time", "organization", "type", "state", ">attempts", "answer", "next attempt")
+    table = make_table("time", "organization", "route", "type", "state", ">attempts", "answer", "next attempt")
     for delivery in reversed(newest):
         row = (
             _format_time(delivery.time_ms),
             delivery.organization,
+            delivery.route,
             delivery.type,
             delivery.state,
             str(delivery.attempts),
@@ -177,7 +192,7 @@ def deliveries(
 
 @app.command()
 def deliver() -> None:
-    """Deliver alerts to the webhooks until SIGTERM or Ctrl-C. `tally up` runs this service.
+    """Deliver alerts to all routes until SIGTERM or Ctrl-C. `tally up` runs this service.
 
     Example: tally alerts deliver
 
@@ -190,21 +205,17 @@ def deliver() -> None:
         serve(config, log)
 
 
-def _describe(hook: "Webhook") -> dict[str, object]:
-    from alerting.webhooks import mask_url
+def _describe(hook: "Route") -> dict[str, object]:
+    from alerting.routes import mask_address
 
-    facts: dict[str, object] = {
+    return {
         "organization": hook.organization,
-        "address": mask_url(hook.url),
-        "format": hook.format,
+        "address": mask_address(hook.address),
+        "format": "slack" if hook.channel == "slack" else "standard",
         "gone": hook.gone,
+        "since": _format_time(hook.since_ms),
     }
-    return facts | {"since": _format_time(hook.since_ms)}
 
 
 def _format_time(moment_ms: int | None) -> str | None:
-    from datetime import UTC, datetime
-
-    if moment_ms is None:
-        return None
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if moment_ms is None else alerts_route.format_time(moment_ms)

@@ -115,11 +115,11 @@ def _presence(settings: Settings, name: str) -> dict[str, Any] | None:
 
 
 def _sample_deliveries(settings: Settings) -> list[Sample]:
-    """Sample the deliveries of alerts; none where there never was a webhook."""
+    """Sample the deliveries of alerts; none where there never was a route."""
     if not (settings.home / FILE).exists():
         return []
     with closing(Deliveries(settings.home, writes=False)) as deliveries:
-        states, oldest_ms = deliveries.count_by_state(), deliveries.oldest_pending_ms()
+        states, oldest_ms = deliveries.count_by_state(), deliveries.oldest_pending_ms(time.time_ns() // 1_000_000)
     age_s = max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0
     return [
         *(Sample(metrics.DELIVERIES, (state,), states.get(state, 0)) for state in ("delivered", "given up")),

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from alerting import webhooks
+from alerting import routes
 from alerting.delivery_store import Deliveries
-from alerting.webhooks import Format, Webhook
+from alerting.routes import Channel, Route
 from alerting.worker import begin_at_end
 from ingest.intake.batch import Batch, Envelope
 from ingest.intake.intake import open_intake
@@ -32,11 +32,19 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
         self.status: Callable[[int], int] = lambda number: 204
+        self.headers: dict[str, str] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/hook"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def bodies(self) -> list[bytes]:
+        return [body for _, body in self.taken]
 
     def messages(self, kind: str = "") -> list[dict[str, Any]]:
         return [said for _, body in self.taken if (said := json.loads(body)).get("type", "").startswith(kind)]
@@ -46,12 +54,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
         length = int(self.headers["Content-Length"])
         body = self.rfile.read(length)
         if len(body) < length:  # the sender was killed, so a receiver has no request
             return
         self.server.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
         self.send_response(self.server.status(len(self.server.taken)))
+        for header in self.server.headers.items():
+            self.send_header(*header)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -93,14 +109,23 @@ class Telling:
             process.kill()
             process.wait()
 
-    def hook(self, url: str, organization: str = "acme", form: Format = "standard") -> Webhook:
+    def hook(self, url: str, organization: str = "acme", channel: Channel = "webhook") -> Route:
         """As `tally alerts webhook` does."""
+        self.begin()
+        return routes.set_webhook(self.settings.home, organization, url, channel)
+
+    def route(self, channel: Channel, address: str, **limits: Any) -> Route:
+        """As `tally alerts route add` does."""
+        self.begin()
+        return routes.add_route(self.settings.home, "acme", channel, address, **limits)
+
+    def begin(self) -> None:
+        """Have the deliverer begin now where there is no route yet."""
         log, deliveries = open_log(self.settings), Deliveries(self.settings.home)
-        if not webhooks.list_webhooks(self.settings.home):
+        if not routes.list_routes(self.settings.home):
             begin_at_end(log, deliveries)
         log.close()
         deliveries.close()
-        return webhooks.put(self.settings.home, organization, url, form)
 
     def loops(self, *sessions: str, organization: str = "acme") -> None:
         """Each of these sessions calls a tool alike four times, now."""

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from alerting import delivery_store as storage
-from alerting import webhooks
+from alerting import routes
 from alerting.delivery_store import (
     FILE,
     MAX_SET_ASIDE_FILES,
@@ -44,8 +44,9 @@ def message(id: str, organization: str = "acme") -> Message:
 
 
 def fill(home: Path, count: int = 200) -> None:
-    with closing(Deliveries(home)) as deliveries:
-        deliveries.take("tally.alerts", 0, (1, 1), [message(f"test-{number}") for number in range(count)], 0)
+    with closing(Deliveries(home)) as deliveries, deliveries.taking(0, {"tally.alerts": (1, 1)}):
+        for number in range(count):
+            deliveries.put(message(f"test-{number}"), "webhook-of-acme", 0)
 
 
 def truncate(path: Path) -> None:
@@ -107,7 +108,7 @@ def test_values_that_we_do_not_write_are_damage(statement: str, tmp_path: Path) 
         db.execute(statement)
     with closing(Deliveries(tmp_path)) as deliveries, pytest.raises(DeliveriesDamaged):
         deliveries.position("tally.alerts", 0)
-        deliveries.list_due("acme", 1, 10)
+        deliveries.list_due("webhook-of-acme", 1, 10)
 
 
 def test_a_disk_that_damages_again_and_again_is_named(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def open_home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         fill(home)
-        webhooks.put(home, "acme", "http://host/x", "standard")
+        routes.set_webhook(home, "acme", "http://host/x", "webhook")
         home.chmod(0o755)
         (home / "run").chmod(0o777)
         for path in (home / "run").iterdir():
@@ -148,7 +149,7 @@ def open_home() -> Iterator[Path]:
 @pytest.mark.parametrize("mode", [0o000, 0o444])
 def test_files_of_another_owner_are_named(open_home: Path, mode: int) -> None:
     """Not to be read, or only to be read."""
-    for path in (open_home / FILE, open_home / "webhooks.json"):
+    for path in (open_home / FILE, open_home / "routes.json"):
         path.chmod(mode)
     open_home.chmod(0o555)
     with another_user(open_home):
@@ -157,55 +158,59 @@ def test_files_of_another_owner_are_named(open_home: Path, mode: int) -> None:
             closing(Deliveries(open_home)) as deliveries,
         ):
             deliveries.check()
-        with pytest.raises(TallyError, match=r"cannot (use|read) .*webhooks\.json .*(give|let) the user"):
-            webhooks.put(open_home, "beta", "http://host/x", "standard")
+        with pytest.raises(TallyError, match=r"cannot (use|read) .*routes\.json .*(give|let) the user"):
+            routes.set_webhook(open_home, "beta", "http://host/x", "webhook")
         if mode == 0:
             assert len(find_troubles(open_home)) == 2
 
 
+ENTRY = (
+    b'[{"id":"r","organization":"a","channel":"slack","address":"http://h/SECRET","secret":"","since_ms":1,"team":null,'
+    b'"severity":"warning","after_s":null,"gone":null}]'
+)
 WEBHOOKS = {
     "garbage": os.urandom(500),
-    "truncated": b'[{"organization": "acme", "url": "http://ho',
+    "truncated": b'[{"organization": "acme", "address": "http://ho',
     "empty": b"",
     "an object": b"{}",
     "a list of numbers": b"[1, 2]",
     "fields that lack": b'[{"organization": "acme"}]',
-    "fields of other types": b'[{"organization":1,"url":"http://h","format":"slack","secret":"","since_ms":1,"gone":null}]',
-    "no address": b'[{"organization":"a","url":"SECRET","format":"slack","secret":"","since_ms":1,"gone":null}]',
-    "no secret": b'[{"organization":"a","url":"http://h/SECRET","format":"slack","secret":"\\u00e4SECRET","since_ms":1,'
-    b'"gone":null}]',
+    "fields of other types": ENTRY.replace(b'"a"', b"1"),
+    "no channel": ENTRY.replace(b'"slack"', b'"pigeon"'),
+    "no address": ENTRY.replace(b"http://h/", b""),
+    "no secret": ENTRY.replace(b'"secret":""', b'"secret":"\\u00e4SECRET"'),
     "a depth": b"[" * 100_000,
 }
 
 
 @pytest.mark.parametrize("content", WEBHOOKS.values(), ids=WEBHOOKS)
 def test_damaged_webhooks_are_named(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "webhooks.json"
+    path = tmp_path / "routes.json"
     path.write_bytes(content)
     for act in (
-        lambda: webhooks.list_webhooks(tmp_path),
-        lambda: webhooks.put(tmp_path, "acme", "http://host/x", "slack"),
-        lambda: webhooks.remove(tmp_path, "acme"),
-        lambda: webhooks.get_webhook(tmp_path, "acme"),
+        lambda: routes.list_routes(tmp_path),
+        lambda: routes.set_webhook(tmp_path, "acme", "http://host/x", "slack"),
+        lambda: routes.remove_webhook(tmp_path, "acme"),
+        lambda: routes.get_webhook(tmp_path, "acme"),
     ):
-        with pytest.raises(TallyError, match=r"webhooks\.json is damaged \(.*restore it from a backup") as caught:
+        with pytest.raises(TallyError, match=r"routes\.json is damaged \(.*restore it from a backup") as caught:
             act()
         assert "SECRET" not in str(caught.value)
     (trouble,) = find_troubles(tmp_path)
-    assert "webhooks.json" in trouble and path.read_bytes() == content
+    assert "routes.json" in trouble and path.read_bytes() == content
 
 
 def test_webhooks_that_cannot_be_written_stand_as_they_were(tmp_path: Path) -> None:
-    webhooks.put(tmp_path, "acme", "http://host/x", "standard")
-    before = (tmp_path / "webhooks.json").read_bytes()
+    routes.set_webhook(tmp_path, "acme", "http://host/x", "webhook")
+    before = (tmp_path / "routes.json").read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
-        with pytest.raises(TallyError, match=r"cannot write .*webhooks\.json"):
-            webhooks.put(tmp_path, "beta", "http://host/x", "standard")
+        with pytest.raises(TallyError, match=r"cannot write .*routes\.json"):
+            routes.set_webhook(tmp_path, "beta", "http://host/x", "webhook")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (tmp_path / "webhooks.json").read_bytes() == before
+    assert (tmp_path / "routes.json").read_bytes() == before
 
 
 def sessions(receiver: Receiver) -> list[str]:
@@ -226,12 +231,12 @@ def test_damaged_webhooks_do_not_end_the_deliverer(embedded: Telling, receiver: 
     embedded.start("alerts")
     embedded.loops("s-1")
     eventually(lambda: sessions(receiver) == ["s-1"])
-    path = embedded.settings.home / "webhooks.json"
+    path = embedded.settings.home / "routes.json"
     content = path.read_bytes()
     path.write_bytes(content[:50])
     embedded.loops("s-2")
     eventually(lambda: sessions(receiver) == ["s-1", "s-2"])
-    assert any("webhooks.json is damaged" in trouble for trouble in status(embedded))
+    assert any("routes.json is damaged" in trouble for trouble in status(embedded))
     listed = invoke("alerts", "webhooks", TALLY_HOME=str(embedded.settings.home))
     assert listed.returncode == 2 and "is damaged (it is not JSON)" in listed.stderr
     embedded.running["alerts"].kill()
@@ -303,7 +308,9 @@ def test_a_full_disk_does_not_end_the_deliverer(embedded: Telling, receiver: Rec
 def test_what_was_sent_and_cannot_be_recorded_is_not_sent_again(embedded: Telling, receiver: Receiver) -> None:
     embedded.hook(receiver.url)
     with closing(open_log(embedded.settings)) as log, closing(Deliveries(embedded.settings.home)) as deliveries:
-        deliveries.take("tally.alerts", 0, (1, 1), [message("test-1"), message("test-2")], 0)
+        with deliveries.taking(0, {"tally.alerts": (1, 1)}):
+            for id in ("test-1", "test-2"):
+                deliveries.put(message(id), "webhook-of-acme", 0)
         deliverer = Deliverer(embedded.settings, log, deliveries)
         try:
             with patch.object(storage.Deliveries, "record_attempt", side_effect=DeliveriesUnavailable("full")):
@@ -348,7 +355,7 @@ def test_what_ended_long_ago_is_pruned_and_still_counted(tmp_path: Path) -> None
         assert sum(pruned) == 2_300 and max(pruned) == storage.MAX_PRUNED_DELIVERIES
         assert deliveries.count_by_state() == before == {"delivered": 1_200, "given up": 1_200, "pending": 100}
         assert len(deliveries.list_newest(None, 10_000)) == 200
-        assert len(deliveries.list_due("acme", 1, 1_000)) == 100
+        assert len(deliveries.list_due("webhook-of-acme", 1, 1_000)) == 100
 
 
 def test_asking_makes_nothing(tmp_path: Path) -> None:

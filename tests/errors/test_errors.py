@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from alerting import webhooks
+from alerting import routes
 from audit.verify.pricing import Book
 from ingest.adapters import azure_llm_trace, mooncake_trace
 from ingest.adapters.response_files import make_response_format
@@ -60,6 +60,7 @@ from streams.replay import open_catalogues
 from streams.runtime import read_catalogues
 from tally.cli import arguments as reading
 from tally.cli.log import backup
+from tally.product.alerts.states import find_alert
 from tally.product.copy_log import copy_log
 from tally.product.dry_run import run_dry
 from tally.product.rebuild import rebuild
@@ -185,9 +186,13 @@ CASES: list[Case] = [
     # tokens, webhooks
     ("a token's organization", lambda p: tokens.create_token(p, [PLATFORM], ["write"]), ("--organization", PLATFORM, "name one")),
     ("a token that is none", lambda p: tokens.revoke_token(p, "x"), ("no token", "'x'", "tally token list")),
-    ("a webhook's organization", lambda p: webhooks.put(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
-    ("a webhook's URL", lambda p: webhooks.put(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
-    ("a webhook that is none", lambda p: webhooks.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
+    ("a webhook's organization", lambda p: routes.set_webhook(p, "", "http://h", "slack"), ("--organization", "''", "name one")),
+    ("a webhook's URL", lambda p: routes.set_webhook(p, "a", "ftp://h", "slack"), ("ftp://h", "https://host/path")),
+    ("a webhook that is none", lambda p: routes.get_webhook(p, "acme"), ("'acme'", "no webhook", "tally alerts webhook URL")),
+    ("a route's organization", lambda p: routes.add_route(p, "", "slack", "http://h"), ("--organization", "''", "name one")),
+    ("a route's address", lambda p: routes.add_route(p, "a", "email", "smtp://h"), ("smtp://h", "no address of email", "ann@example.com")),
+    ("a route that is none", lambda p: routes.get_route(p, "x"), ("no route 'x'", "tally alerts route list")),
+    ("an alert that is none", lambda p: find_alert(EmbeddedLog(p), make_settings(p), "x", "acme"), ("no alert 'x' of acme", "tally alerts list --all")),
     # what people type
     ("a pair", lambda p: reading.parse_pair("x", "--scope"), ("--scope", "'x'", "NAME=VALUE")),
     ("a time", lambda p: reading.parse_time("soon", "--since"), ("--since", "'soon'", "2026-10-01")),

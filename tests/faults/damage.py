@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from typer.testing import CliRunner
 
-from alerting import webhooks
+from alerting import routes
 from alerting.delivery_store import Deliveries
 from audit import sequence_gaps
 from audit.verify.verify import _read_bounds
@@ -58,7 +58,7 @@ def build(home: Path) -> Settings:
         offsets = {str(number): fold_offset(log, number) - 1 for number in range(PARTITIONS)}
     _open_persons(home.resolve()).close()
     tokens.create_token(home, ["acme"], ["write"])
-    webhooks.put(home, "acme", "http://nowhere/x", "standard")
+    routes.set_webhook(home, "acme", "http://nowhere/x", "webhook")
     Deliveries(home).close()
     StateCache(home / "streams" / "name", 0, "topic").close()
     request = moving.Request(2, 1, "{}", keep=False, log=OTHER_LOG)

@@ -134,7 +134,7 @@ def test_a_log_restored_from_an_older_copy_takes_nothing(settings: Settings, pri
 
 
 def test_with_damaged_names_tokens_or_derived_facts_are_recorded(settings: Settings) -> None:
-    for name in ("persons.db", "tokens.json", "log/derived.db", "webhooks.json", "deliveries.db"):
+    for name in ("persons.db", "tokens.json", "log/derived.db", "routes.json", "deliveries.db"):
         garbage(settings.home / name)
     told = results(settings)
     assert not isinstance(told["append"], TallyError) and not isinstance(told["read"], TallyError)

@@ -1,62 +1,31 @@
 """Receivers that do their worst: each delivery ends within its deadline, within its bytes, and waits on no other."""
 
 import asyncio
-import itertools
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from alerting import retry_schedule, webhooks
-from alerting.channels import webhook
+from alerting import retry_schedule
+from alerting.channels import http, transport
 from alerting.channels.network import Network
-from alerting.channels.webhook import post, send
+from alerting.channels.transport import deliver, send
 from alerting.messages import create_test_message
 from alerting.retry_schedule import MAX_CONCURRENT, MAX_CONCURRENT_SLOW, TurnOrder
-from alerting.webhooks import Webhook, mask_url
+from alerting.routes import Route, mask_address
+from alerting.wording import Context
+from tests.alerting.channels.hostile import HostileReceiver, drip
 from tests.alerting.conftest import Receiver, Telling
 from tests.tally.conftest import eventually, invoke
 
 TRIAL = create_test_message("acme", "test-1", 0)
 SECRET = "whsec_AAAA"
-
-
-class HostileReceiver:
-    """Accepts connections, and does to each of them as it is told until the other side has enough."""
-
-    def __init__(self, behave: Callable[[socket.socket], None], scheme: str = "http") -> None:
-        self._behave = behave
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/hook"
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            self._behave(connection)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def drip(connection: socket.socket, content: bytes, interval_s: float = 0.1) -> None:
-    for byte in itertools.cycle(content):
-        connection.sendall(bytes([byte]))
-        time.sleep(interval_s)
 
 
 def flood(connection: socket.socket, first: bytes, again: bytes) -> None:
@@ -117,9 +86,9 @@ def test_a_delivery_ends_whatever_its_receiver_does(name: str, monkeypatch: pyte
     """Its deadline is one second here, and the receiver goes on until it is closed: an answer shows that nothing waits
     for it."""
     behave, scheme, said = HOSTILE[name]
-    monkeypatch.setattr(webhook, "DEADLINE_S", 1.0)
+    monkeypatch.setattr(transport, "DEADLINE_S", 1.0)
     receiver = HostileReceiver(behave, scheme)
-    answer = send(Webhook("acme", receiver.url, "standard", SECRET, 0), TRIAL, None)
+    answer = send(Route("r", "acme", "webhook", receiver.url, SECRET, 0), TRIAL, Context())
     receiver.close()
     assert said in answer.status and answer.delivered == (said == "HTTP 200"), answer
     assert receiver.connections == 1 and "/hook" not in answer.status
@@ -128,11 +97,11 @@ def test_a_delivery_ends_whatever_its_receiver_does(name: str, monkeypatch: pyte
 def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread goes on, and is known to: the line keeps its place until then."""
     release = threading.Event()
-    monkeypatch.setattr(webhook, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(transport, "DEADLINE_S", 0.5)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)][1:])
     network = Network(0.5)
     answer = asyncio.run(
-        post(Webhook("acme", "http://hangs.example/hook", "standard", SECRET, 0), TRIAL, None, network)
+        deliver(Route("r", "acme", "webhook", "http://hangs.example/hook", SECRET, 0), TRIAL, Context(), network)
     )
     assert answer.status.startswith("no answer within") and network.is_looking_up()
     release.set()
@@ -141,13 +110,13 @@ def test_a_name_whose_lookup_hangs_ends_with_the_deadline(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("host", ["a..b", "no-such-host.invalid", "[::1]:1", "127.0.0.1:1", "x" * 64])
 def test_a_host_that_is_none_is_an_answer(host: str) -> None:
-    answer = send(Webhook("acme", f"http://{host}/secret", "standard", SECRET, 0), TRIAL, None)
+    answer = send(Route("r", "acme", "webhook", f"http://{host}/secret", SECRET, 0), TRIAL, Context())
     assert not answer.delivered and answer.status.startswith("no answer (") and "secret" not in answer.status
 
 
 def test_a_user_in_the_address_is_authorization(receiver: Receiver) -> None:
     url = receiver.url.replace("http://", "http://me:p%40ss@")
-    assert send(Webhook("acme", url, "slack", SECRET, 0), TRIAL, None).delivered
+    assert send(Route("r", "acme", "slack", url, SECRET, 0), TRIAL, Context()).delivered
     assert httpx.BasicAuth("me", "p@ss")._auth_header == receiver.taken[0][0]["authorization"]
 
 
@@ -155,10 +124,10 @@ def test_a_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pyt
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", receiver.url.removesuffix("/hook"))
-    hook = Webhook("acme", "http://elsewhere.invalid/hook", "standard", SECRET, 0)
-    assert send(hook, TRIAL, None).delivered and receiver.taken[0][0]["host"] == "elsewhere.invalid"
+    hook = Route("r", "acme", "webhook", "http://elsewhere.invalid/hook", SECRET, 0)
+    assert send(hook, TRIAL, Context()).delivered and receiver.taken[0][0]["host"] == "elsewhere.invalid"
     monkeypatch.setenv("no_proxy", "elsewhere.invalid")
-    assert send(hook, TRIAL, None).status.startswith("no answer (")
+    assert send(hook, TRIAL, Context()).status.startswith("no answer (")
 
 
 def test_https_is_checked_against_the_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,10 +146,10 @@ def test_https_is_checked_against_the_authorities(tmp_path: Path, monkeypatch: p
             encrypted.sendall(b"HTTP/1.1 204 Yes\r\n\r\n")
 
     receiver = HostileReceiver(answer_encrypted, "https")
-    hook = Webhook("acme", receiver.url, "standard", SECRET, 0)
-    assert send(hook, TRIAL, None).status == "no answer (ConnectError)"
-    monkeypatch.setattr(webhook, "_tls_context", lambda: ssl.create_default_context(cafile=str(certificate)))
-    assert send(hook, TRIAL, None).status == "HTTP 204"
+    hook = Route("r", "acme", "webhook", receiver.url, SECRET, 0)
+    assert send(hook, TRIAL, Context()).status == "no answer (ConnectError)"
+    monkeypatch.setattr(http, "tls_context", lambda: ssl.create_default_context(cafile=str(certificate)))
+    assert send(hook, TRIAL, Context()).status == "HTTP 204"
     receiver.close()
 
 
@@ -272,13 +241,13 @@ def test_no_output_holds_an_address(embedded: Telling, receiver: Receiver) -> No
     eventually(lambda: "no answer (ConnectError)" in (embedded.settings.home / "alerts.said").read_text())
     outputs.append(invoke("status", TALLY_HOME=home))
     outputs.append(invoke("alerts", "remove", "--json", "--organization", "acme", TALLY_HOME=home))
-    text = "".join(done.stdout + done.stderr for done in outputs) + repr(webhooks.Webhook("a", url, "slack", "s", 0))
+    text = "".join(done.stdout + done.stderr for done in outputs) + repr(Route("r", "a", "slack", url, "s", 0))
     for path in embedded.settings.home.rglob("*"):
-        if path.is_file() and path.name not in ("webhooks.json",):
+        if path.is_file() and path.name not in ("routes.json",):
             text += path.read_bytes().decode(errors="replace")
     assert [secret for secret in SECRETS if secret in text] == []
 
 
 def test_a_mark_tells_addresses_apart() -> None:
-    marks = {mask_url(f"https://hooks.slack.com/services/{number}") for number in range(100)}
+    marks = {mask_address(f"https://hooks.slack.com/services/{number}") for number in range(100)}
     assert len(marks) == 100 and all(mark.startswith("https://hooks.slack.com/…") for mark in marks)

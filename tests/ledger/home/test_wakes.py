@@ -16,6 +16,8 @@ def test_a_wake_ends_a_wait_and_one_that_came_before_ends_the_next(tmp_path: Pat
         for delay_s in (0, 0.05):
             threading.Timer(delay_s, waker.wake).start()
             sleeper.wait(60)
+        threading.Timer(0.05, sleeper.wake).start()
+        sleeper.wait(60)
         start_s = time.monotonic()
         sleeper.wait(0.01)
         assert time.monotonic() - start_s >= 0.01, "nothing more came"

@@ -13,7 +13,7 @@ from ledger.log import Draft, Record, records
 from ledger.log.documents import store_document as store_document
 from ledger.log.sqlite import tables
 from ledger.log.sqlite.log import EmbeddedLog
-from ledger.log.topics import DERIVED, ENTRIES, EVENTS
+from ledger.log.topics import ALERTS, DECISIONS, DERIVED, ENTRIES, EVENTS, Topic
 from streams.embedded.store import Store
 from streams.embedded.worker import Partition
 from streams.folds.state import State
@@ -163,3 +163,13 @@ def test_what_other_folds_derived_is_not_gone_on_with(tmp_path: Path) -> None:
         derived.execute("PRAGMA user_version = 0")
     with pytest.raises(TallyError, match="`tally rebuild` derives everything again"):
         Store(tmp_path)
+
+
+def test_who_waits_for_decisions_and_alerts_is_told_of_each(tmp_path: Path) -> None:
+    log, told = filled(tmp_path), set[Topic]()
+    with closing(log), closing(Store(tmp_path)) as store:
+        partition = Partition(0, log, store, read_catalogues(log), told.add)
+        while partition.step():
+            for topic in told:
+                assert log.end(topic, 0) > 0, "it stands on the log by then"
+    assert told == {DECISIONS, ALERTS}
