@@ -33,14 +33,17 @@ from streams.folds.identity import (
     find_quarantine_reason,
     take_identity,
 )
-from streams.folds.runaways import watch
+from streams.folds.runaways import handling, watch
 from streams.folds.state import Key, State
 from tallystick.vocabulary.controls.prices import PriceRestated
 
 NOW = ("chain", "now")
 RELAYED = ("chain", "relayed")
 
-FOLDS = (rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, watch.FOLD, rules.FOLD, registry.FOLD)
+FOLDS = (
+    rating.FOLD, contracts.FOLD, periods.FOLD, budgets.FOLD, grants.FOLD, watch.FOLD, handling.FOLD, rules.FOLD,
+    registry.FOLD,
+)  # fmt: skip
 _ON_ENTRY = tuple(fold.on_entry for fold in FOLDS if fold.on_entry is not None)
 _ON_CORRECTION = tuple(fold.on_correction for fold in FOLDS if fold.on_correction is not None)
 _ON_QUARANTINED = tuple(fold.on_quarantined for fold in FOLDS if fold.on_quarantined is not None)
@@ -119,6 +122,7 @@ def fold_record(
                 lines += _encode_change(record, len(lines) + 1, event, change, state)
     facts = 0 if is_relay else sum(event.kind in FACTS for event in events)
     lines.append(_encode(_record_line(record, facts, len(lines))))
+    handling.note_alerts(emit.alerts, state)
     decisions, alerts = map(_encode, emit.decisions), map(_encode, emit.alerts)
     return _derive_records(record, {ENTRIES: lines, DECISIONS: list(decisions), ALERTS: list(alerts)})
 

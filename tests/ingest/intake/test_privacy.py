@@ -96,7 +96,8 @@ def make_event(name: str) -> dict[str, Any]:
         for limit in body.get("limits", ()):
             limit["at_limit"] = "downgrade"
             del limit["window"]["rolling_s"], limit["window"]["first_month"]
-        body.pop("until", None)  # of what may end alone
+        if name == "grant.narrowed":
+            del body["until"]  # of what may end alone
         event["data"] |= {"control": name, "body": body}
     return event
 
