@@ -1,0 +1,31 @@
+-- Calls of each runaway by the minute in which they happened. A budget's crossing has no calls of its own.
+with
+
+calls as (
+
+    select * from {{ ref('fct_runaway_calls') }}
+
+),
+
+final as (
+
+    select
+        alert_id as episode_id,
+        toStartOfMinute(occurred_at)::DateTime('UTC') as minute,
+        organization,
+        count() as calls,
+        sum(is_repeat) as repeats,
+        sum(tokens) as tokens,
+        sumMapIf(map(currency::String, coalesce(list_cost, toDecimal128(0, 12))), currency != '') as spent
+
+    from calls
+
+    group by episode_id, minute, organization
+
+)
+
+select
+    concat(episode_id, '/', toString(toUnixTimestamp(minute))) as episode_minute_key,
+    *
+
+from final

@@ -1,0 +1,124 @@
+-- Each episode with its clocks, and who owns what it is about. A file of models/intermediate/episodes makes
+-- those of a kind. Owners are looked up only where a query asks for them.
+with
+
+{{ owner_spans() }} as owner_spans,
+
+{{ path_spans() }} as path_spans,
+
+(
+    select tuple(arrayPushFront(groupArray(subject), ''), arrayPushFront(groupArray(spans), []))
+    from (
+        select
+            concat(organization, '\n', scope_value) as subject,
+            arraySort(groupArray((valid_from, valid_to, toString(owner), toString(on_call)))) as spans
+        from {{ ref('dim_scopes') }}
+        where known_to_offset is null and dimension = 'team'
+        group by subject
+    )
+) as team_spans,
+
+kinds as (
+
+    select * from {{ ref('int_episodes_runaway') }}
+
+    union all
+
+    select * from {{ ref('int_episodes_budget_crossing') }}
+
+),
+
+episodes as (
+
+    select
+        episode_id::String as episode_id,
+        kind::LowCardinality(String) as kind,
+        organization,
+        state::LowCardinality(String) as state,
+        severity::LowCardinality(String) as severity,
+        detector::LowCardinality(String) as detector,
+        families::Array(String) as families,
+        dimension::LowCardinality(String) as dimension,
+        scope_value::String as scope_value,
+        team::String as team,
+        agent::String as agent,
+        session::String as session,
+        tool::String as tool,
+        repeats::UInt64 as repeats,
+        began_at::DateTime64(6, 'UTC') as began_at,
+        detected_at::DateTime64(3, 'UTC') as detected_at,
+        acknowledged_at::Nullable(DateTime64(3, 'UTC')) as acknowledged_at,
+        decided_at::Nullable(DateTime64(3, 'UTC')) as decided_at,
+        restored_at::Nullable(DateTime64(3, 'UTC')) as restored_at,
+        closed_at::Nullable(DateTime64(3, 'UTC')) as closed_at,
+        last_at::DateTime64(6, 'UTC') as last_at,
+        reason::String as reason,
+        spent::Map(String, Decimal(38, 12)) as spent,
+        per_hour::Map(String, Decimal(38, 12)) as per_hour,
+        projected::Map(String, Decimal(38, 12)) as projected,
+        label::LowCardinality(String) as label,
+        evidence_positions
+
+    from kinds
+
+),
+
+owned as (
+
+    select
+        *,
+        began_at as occurred_at,
+        {{ find_span('owner_spans', "concat(organization, '\\nagent\\n', agent)") }} as agent_span,
+        if(
+            team = '' and coalesce(began_at < agent_span.2, true), agent_span.3, team
+        ) as owner_team,
+        {{ path_columns() }},
+        arrayMap(
+            name -> {{ find_span('team_spans', "concat(organization, '\\n', name)") }}, arrayReverse(owner_path)
+        ) as spans_up,
+        arrayFilter(span -> coalesce(began_at < span.2, true), spans_up) as held_spans
+
+    from episodes
+
+),
+
+final as (
+
+    select
+        episode_id,
+        kind,
+        organization,
+        state,
+        severity,
+        detector,
+        families,
+        dimension,
+        scope_value,
+        team,
+        agent,
+        session,
+        tool,
+        repeats,
+        began_at,
+        detected_at,
+        acknowledged_at,
+        decided_at,
+        restored_at,
+        closed_at,
+        last_at,
+        reason,
+        spent,
+        per_hour,
+        projected,
+        label,
+        evidence_positions,
+        owner_team,
+        owner_cost_center as cost_center,
+        arrayFirst(span -> span.3 != '', held_spans).3 as owner,
+        arrayFirst(span -> span.4 != '', held_spans).4 as on_call
+
+    from owned
+
+)
+
+select * from final
