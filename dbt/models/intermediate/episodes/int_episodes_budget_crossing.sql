@@ -69,6 +69,7 @@ final as (
         map()::Map(String, Decimal(38, 12)) as per_hour,
         map()::Map(String, Decimal(38, 12)) as projected,
         '' as label,
+        []::Array(Tuple(DateTime64(3, 'UTC'), String, String, String)) as handling,
         []::Array(String) as evidence_positions
 
     from decided

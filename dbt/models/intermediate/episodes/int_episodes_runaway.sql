@@ -51,6 +51,7 @@ final as (
         runs.per_hour as per_hour,
         runs.projected as projected,
         handling.label as label,
+        handling.steps as handling,
         runs.evidence_positions as evidence_positions
 
     from runs

@@ -57,6 +57,7 @@ episodes as (
         per_hour::Map(String, Decimal(38, 12)) as per_hour,
         projected::Map(String, Decimal(38, 12)) as projected,
         label::LowCardinality(String) as label,
+        handling::Array(Tuple(DateTime64(3, 'UTC'), String, String, String)) as handling,
         evidence_positions
 
     from kinds
@@ -111,6 +112,7 @@ final as (
         per_hour,
         projected,
         label,
+        handling,
         evidence_positions,
         owner_team,
         owner_cost_center as cost_center,
