@@ -1,6 +1,8 @@
 """One episode: what repeats, its clocks, its cost, its calls, and what can be done about it."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import streamlit as st
 
@@ -62,8 +64,8 @@ def _show_figures(row: Row) -> None:
             _show_sums(f"If nobody stops it, in {HOURS_AHEAD} h", row["projected"])
 
 
-def _show_sums(label: str, amounts: dict[str, object]) -> None:
-    text, detail = words.format_sums(amounts)  # type: ignore[arg-type]
+def _show_sums(label: str, amounts: Mapping[str, Decimal]) -> None:
+    text, detail = words.format_sums(amounts)
     st.metric(label, text, border=True, help=f"{detail}, at list price")
 
 
@@ -84,7 +86,9 @@ def _list_facts(row: Row, calls: list[Row]) -> list[tuple[str, Cell]]:
         }  # fmt: skip
         facts.append(("Call tree", link("From its root, with all that it caused", "trees", identity)))
     if row["kind"] == "budget_crossing":
-        facts.append(("Budget", link("The budget, and the call that crossed", "budgets", {"list_search": row["scope_value"]})))
+        facts.append(
+            ("Budget", link("The budget, and the call that crossed", "budgets", {"list_search": row["scope_value"]}))
+        )
     facts.append(("Evidence", _link_evidence(row)))
     facts += [("Done" if number == 0 else "", words.describe_step(step)) for number, step in enumerate(row["handling"])]
     return facts

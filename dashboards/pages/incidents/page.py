@@ -1,4 +1,4 @@
-"""The page Incidents: what is running away now, and what it costs an hour; what is over; how right the detectors are."""
+"""The page Incidents: what is running away now, what it costs an hour, what is over, and how right detectors are."""
 
 import streamlit as st
 

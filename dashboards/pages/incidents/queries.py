@@ -33,7 +33,8 @@ def list_active(kind: str, rows: Slice) -> list[Row]:
     found = ask(
         f"select {_COLUMNS}, count() over () as number from analytics.fct_episodes"
         f" where state = 'active' and {_IS_KIND} and {build_search(_MATCH)}"
-        f" order by arrayMax(mapValues(per_hour)) desc, kind = 'runaway' desc, began_at desc, episode_id {build_limit()}",
+        " order by arrayMax(mapValues(per_hour)) desc, kind = 'runaway' desc, began_at desc, episode_id"
+        f" {build_limit()}",
         kind=kind, **rows.build_parameters(),
     )  # fmt: skip
     return _add_progress(found)

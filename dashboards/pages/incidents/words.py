@@ -13,7 +13,6 @@ from ledger.detectors import describe_detector, spell_detector
 QUESTION = "What is running away now, and what does it cost an hour?"
 STATES = {"active": "active", "closed": "closed", "history": "history: found when it was over, nobody was told"}
 REASONS = {"new results": "the session had new results", "silent": "the session stopped calling"}
-NOUNS = {"runaway": "runaway", "budget_crossing": "budget at its limit"}
 
 
 def answer(states: Iterable[Mapping[str, Any]]) -> str:
@@ -31,7 +30,8 @@ def answer(states: Iterable[Mapping[str, Any]]) -> str:
     if budgets is None:
         return first
     number = int(budgets["episodes"])
-    return f"{first} {quantify(number, 'budget')} {'is' if number == 1 else 'are'} at {'its' if number == 1 else 'their'} limit."
+    rest = "is at its limit" if number == 1 else "are at their limit"
+    return f"{first} {quantify(number, 'budget')} {rest}."
 
 
 def title(episode: Mapping[str, Any]) -> str:
