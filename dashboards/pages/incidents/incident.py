@@ -20,8 +20,6 @@ from dashboards.theme import COLOURS
 
 MAX_CALLS = 50
 MAX_BARS = 240
-HOURS_AHEAD = 8
-"""Hours for which the folds project what a run costs (docs/rules.md, R20)."""
 
 
 def show(episode: str) -> None:
@@ -60,13 +58,22 @@ def _show_figures(row: Row) -> None:
             st.metric("Duration", format_duration(row["last_at"] - row["began_at"]), border=True)
         if row["per_hour"]:
             _show_sums("Cost an hour", row["per_hour"])
-        if is_active and row["projected"]:
-            _show_sums(f"If nobody stops it, in {HOURS_AHEAD} h", row["projected"])
+        if is_active and row["per_hour"]:
+            _show_sums("In an hour", _project(row))
 
 
 def _show_sums(label: str, amounts: Mapping[str, Decimal]) -> None:
     text, detail = words.format_sums(amounts)
     st.metric(label, text, border=True, help=f"{detail}, at list price")
+
+
+def _project(row: Row) -> dict[str, Decimal]:
+    """Return what it will have cost in an hour if nobody stops it."""
+    spent, per_hour = row["spent"], row["per_hour"]
+    return {
+        currency: spent.get(currency, Decimal(0)) + per_hour.get(currency, Decimal(0))
+        for currency in {*spent, *per_hour}
+    }
 
 
 def _list_facts(row: Row, calls: list[Row]) -> list[tuple[str, Cell]]:

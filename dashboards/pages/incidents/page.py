@@ -49,7 +49,7 @@ def _show_episodes(title: str, key: str, kind: str, empty_text: str) -> None:
     selection = pager.read_slice(key, MAX_EPISODES)
     rows = queries.list_active(kind, selection) if key == "active" else queries.list_over(kind, selection)
     total = int(rows[0]["number"]) if rows else 0
-    pager.draw_title(title, key, f"Search {key} incidents", selection, total, key)
+    pager.draw_title(title, key, "Search incidents", selection, total, key)
     if rows:
         tables.draw_episodes(rows)
     elif not selection.search:
