@@ -49,7 +49,7 @@ final as (
         multiIf(is_past, 'history', rearmed_at is null, 'active', 'closed') as state,
         'warning' as severity,
         'threshold' as detector,
-        []::Array(String) as families,
+        [] as families,
         dimension,
         scope_value,
         if(dimension = 'team', scope_value, '') as team,
@@ -66,11 +66,11 @@ final as (
         coalesce(window_ends_at, toDateTime64(crossed_at, 6, 'UTC')) as last_at,
         if(rearmed_at is null, '', 'below the limit') as reason,
         map(toString(currency), coalesce(used_amount, toDecimal128(0, 12))) as spent,
-        map()::Map(String, Decimal(38, 12)) as per_hour,
-        map()::Map(String, Decimal(38, 12)) as projected,
+        mapFilter((code, amount) -> false, spent) as per_hour,
+        mapFilter((code, amount) -> false, spent) as projected,
         '' as label,
-        []::Array(Tuple(DateTime64(3, 'UTC'), String, String, String)) as handling,
-        []::Array(String) as evidence_positions
+        [] as handling,
+        [] as evidence_positions
 
     from decided
 

@@ -46,7 +46,11 @@ final as (
             least(runs.resolved_at, coalesce(handling.ended_at, runs.resolved_at))
         ) as closed_at,
         runs.last_at as last_at,
-        if(handling.ended_at is null, runs.reason, 'resolved by a person') as reason,
+        multiIf(
+            not runs.is_open and coalesce(runs.resolved_at <= handling.ended_at, true), runs.reason,
+            handling.ended_at is not null, 'resolved by a person',
+            ''
+        ) as reason,
         runs.spent as spent,
         runs.per_hour as per_hour,
         runs.projected as projected,

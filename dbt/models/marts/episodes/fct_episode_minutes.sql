@@ -11,12 +11,12 @@ final as (
 
     select
         alert_id as episode_id,
-        toStartOfMinute(occurred_at)::DateTime('UTC') as minute,
+        toStartOfMinute(toDateTime(occurred_at, 'UTC')) as minute,
         organization,
         count() as calls,
         sum(is_repeat) as repeats,
         sum(tokens) as tokens,
-        sumMapIf(map(currency::String, coalesce(list_cost, toDecimal128(0, 12))), currency != '') as spent
+        sumMapIf(map(toString(currency), coalesce(list_cost, toDecimal128(0, 12))), currency != '') as spent
 
     from calls
 

@@ -39,7 +39,7 @@ def test_it_says_what_is_active_and_what_it_costs_an_hour(limited: Limited, monk
     assert read_metrics(app) == {"Active": "2", "Closed": "1", "History": "0"}
     open_, ended = (read_cells(page_html, f"session s-{name}") for name in ("open", "ended"))
     assert "repeats look &lt;up&gt;" in open_[0] and open_[4:7] == ["$1.25", "5", "20 s"] and open_[7] == "active"
-    assert "reviewer repeated look &lt;up&gt;" in ended[0] and ended[4:6] == ["$1.00", "4"]
+    assert "reviewer repeated look &lt;up&gt;" in ended[0] and ended[4:6] == ["$1.25", "4"]
     assert ended[7] == "closed: the session had new results"
     assert page_html.index("session s-open") < page_html.index("agent shopper reached"), "by cost an hour"
 
@@ -55,10 +55,10 @@ def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.Monk
     for name in ("episode", "alert"):
         app = open_page(settings, monkeypatch, "incidents", **{name: alert})
         figures = read_metrics(app)
-        assert (figures["State"], figures["Repeats"], figures["Cost"]) == ("closed", "4", "$1.00")
+        assert (figures["State"], figures["Repeats"], figures["Cost"]) == ("closed", "4", "$1.25")
     page_html = read_html(app)
     assert len(evidence) == 3 and all(f"position={position}" in page_html for position in evidence)
-    assert page_html.count("$0.2500<") == 4, "a row a call"
+    assert page_html.count("$0.2500<") == 5, "a row a call, of which one brought something new"
     assert 'class="clocks"' in page_html and "Ended by itself" in page_html and 'class="bars"' in page_html
     assert "No such incident" in open_page(settings, monkeypatch, "incidents", episode="nothing").info[0].value
 
