@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards.components import pager
 from dashboards.components.bar_chart import Section, draw_bars
-from dashboards.components.format import count, exact, quantify
+from dashboards.components.format import count, exact
 from dashboards.components.html import Cell, Html, draw_facts, draw_heading, draw_live_line, draw_note, link
 from dashboards.components.links import link_session
 from dashboards.components.timeline import draw_timeline
@@ -113,21 +113,21 @@ def _show_minutes(row: Row, minutes: list[Row]) -> None:
     if not minutes or not currencies:
         return
     st.subheader("Cost by minute", anchor="minutes")
-    start, end = _to_clock(minutes[0]["minute"]), _to_clock(minutes[-1]["minute"]) + timedelta(minutes=1)
-    length = max(1, -(-int((end - start).total_seconds()) // (60 * MAX_BARS)))
-    bar = timedelta(minutes=length)
+    start, end = minutes[0]["minute_at"], minutes[-1]["minute_at"] + timedelta(minutes=1)
+    bar = timedelta(minutes=max(1, -((start - end) // timedelta(minutes=MAX_BARS))))
     for currency in currencies:
+        amounts: dict[datetime, Decimal] = {}
+        for minute in minutes:
+            bar_start = start + (minute["minute_at"] - start) // bar * bar
+            amounts[bar_start] = amounts.get(bar_start, Decimal(0)) + minute["spent"].get(currency, Decimal(0))
         sections = [
             Section(
-                _to_clock(minute["minute"]), _to_clock(minute["minute"]) + bar, float(minute["spent"].get(currency, 0)),
-                COLOURS[0], (
-                    f"{minute['minute']:%Y-%m-%d %H:%M} UTC", exact(minute["spent"].get(currency), currency),
-                    quantify(int(minute["calls"]), "call"),
-                ),
+                _to_clock(time), _to_clock(time + bar), float(amount), COLOURS[0],
+                (f"From {time:%Y-%m-%d %H:%M} UTC, {format_duration(bar)}", exact(amount, currency)),
             )
-            for minute in minutes
+            for time, amount in amounts.items()
         ]  # fmt: skip
-        draw_bars(sections, start, end, f"Cost of {words.title(row)} by minute", currency)
+        draw_bars(sections, _to_clock(start), _to_clock(end), f"Cost of {words.title(row)} over time", currency)
 
 
 def _to_clock(time: datetime) -> datetime:

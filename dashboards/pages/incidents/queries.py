@@ -59,8 +59,8 @@ def find_episode(episode: str) -> Row | None:
 def list_minutes(episode: str) -> list[Row]:
     """List the minutes of a runaway in which it had calls, the first one first."""
     return ask(
-        "select minute, calls, repeats, tokens, spent from analytics.fct_episode_minutes"
-        " where episode_id = {episode:String} order by minute",
+        "select minute_at, calls, repeats, tokens, spent from analytics.fct_episode_minutes"
+        " where episode_id = {episode:String} order by minute_at",
         episode=episode,
     )
 

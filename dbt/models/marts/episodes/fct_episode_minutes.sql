@@ -11,7 +11,7 @@ final as (
 
     select
         alert_id as episode_id,
-        toStartOfMinute(toDateTime(occurred_at, 'UTC')) as minute,
+        toStartOfMinute(toDateTime(occurred_at, 'UTC')) as minute_at,
         organization,
         count() as calls,
         sum(is_repeat) as repeats,
@@ -20,12 +20,12 @@ final as (
 
     from calls
 
-    group by episode_id, minute, organization
+    group by episode_id, minute_at, organization
 
 )
 
 select
-    concat(episode_id, '/', toString(toUnixTimestamp(minute))) as episode_minute_key,
+    concat(episode_id, '/', toString(toUnixTimestamp(minute_at))) as episode_minute_key,
     *
 
 from final

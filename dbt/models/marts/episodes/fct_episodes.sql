@@ -75,7 +75,8 @@ owned as (
         ) as owner_team,
         {{ path_columns() }},
         arrayMap(
-            name -> {{ find_span('team_spans', "concat(organization, '\\n', name)") }}, arrayReverse(owner_path)
+            name -> {{ find_span('team_spans', "concat(organization, '\\n', name)") }},
+            arrayReverse(owner_path)
         ) as spans_up,
         arrayFilter(span -> coalesce(began_at < span.2, true), spans_up) as held_spans
 
@@ -116,7 +117,7 @@ final as (
         evidence_positions,
         owner_team,
         owner_cost_center as cost_center,
-        tupleElement(arrayFirst(span -> span.3 != '', held_spans), 3) as owner,
+        tupleElement(arrayFirst(span -> span.3 != '', held_spans), 3) as owner,  -- noqa: RF04
         tupleElement(arrayFirst(span -> span.4 != '', held_spans), 4) as on_call
 
     from owned
