@@ -4,8 +4,7 @@ import json
 from contextlib import nullcontext
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ledger.errors import TallyError
 from ledger.settings import Settings
