@@ -28,9 +28,9 @@ def list_(
 
     Exit codes: 0 listed, also where there are none; 2 bad input, or there is no log."""
     from tally.cli.arguments import parse_choice
+    from tally.product.alerts.episodes import KINDS, describe, format_sums, list_episodes
+    from tally.product.alerts.episodes import as_json as to_json
     from tally.product.catch_up import warehouse_with_models
-    from tally.product.episodes import KINDS, describe, format_sums, list_episodes
-    from tally.product.episodes import as_json as to_json
     from tally.session import settings
     from warehouse.client import connect
 
@@ -67,9 +67,9 @@ def show(
     Example: tally episodes show 3-17-0-repeated_tool
 
     Exit codes: 0 shown, 2 there is no such episode."""
+    from tally.product.alerts.episodes import as_json as to_json
+    from tally.product.alerts.episodes import find_episode
     from tally.product.catch_up import warehouse_with_models
-    from tally.product.episodes import as_json as to_json
-    from tally.product.episodes import find_episode
     from tally.session import settings
     from warehouse.client import connect
 
@@ -84,7 +84,7 @@ def show(
 
 
 def _list_facts(episode: dict[str, Any]) -> list[tuple[str, str]]:
-    from tally.product.episodes import describe, format_sums
+    from tally.product.alerts.episodes import describe, format_sums
 
     clocks = [
         (name.removesuffix("_at"), f"{episode[name]:%Y-%m-%d %H:%M:%S} UTC")

@@ -10,7 +10,7 @@ from ledger.errors import TallyError
 from ledger.settings import Settings
 from tally.cli.app import app
 from tally.product import catch_up
-from tally.product.episodes import KINDS, find_episode, list_episodes
+from tally.product.alerts.episodes import KINDS, find_episode, list_episodes
 from tests.dashboards.feed import MARKUP_NAME, Feed
 from warehouse.client import connect
 
