@@ -35,7 +35,7 @@ LINKS = {
     "sessions, 7 days": "/trees?period=7d&list=sessions",
     "call": f"/call?position={PARTITION}-10-17",
     "budgets": "/budgets",
-    "runaways": "/runaways",
+    "incidents": "/incidents",
     "trust": "/trust",
     "SQL": "/sql",
     "start": "/start",

@@ -27,7 +27,7 @@ from dashboards.pages.budgets import queries as budget_queries
 from dashboards.pages.call import queries as call_queries
 from dashboards.pages.call.history import load_history
 from dashboards.pages.explore import queries as explore_queries
-from dashboards.pages.runaways import queries as runaway_queries
+from dashboards.pages.incidents import queries as incident_queries
 from dashboards.pages.trust import queries as trust_queries
 from dashboards.slices import Slice
 from dashboards.sources import arrivals, usage
@@ -232,7 +232,8 @@ def list_pages() -> dict[str, Callable[[], object]]:
         "overview, most expensive calls, 30 days": lambda: open_overview("30d", "most expensive"),
         "call": _open_call,
         "trust": _open_trust,
-        "runaways": _open_runaways,
+        "incidents": _open_incidents,
+        "incident": _open_incident,
         "budgets": _open_budgets,
         "start": lambda: (arrivals.find_newest(), arrivals.count_rejected()),
     }
@@ -270,9 +271,19 @@ def _open_budgets() -> None:
     budget_queries.list_crossings(Slice(size=20))
 
 
-def _open_runaways() -> None:
+def _open_incidents() -> None:
     usage.choose_poll_interval_s()
-    runaway_queries.read_listing(Slice(size=20), Slice(size=20), Slice())
+    incident_queries.sum_states()
+    incident_queries.list_active("", Slice(size=20))
+    incident_queries.list_over("", Slice(size=20))
+    incident_queries.list_detectors()
+
+
+def _open_incident() -> None:
+    (row,) = incident_queries.list_over("runaway", Slice(size=1))
+    incident_queries.find_episode(row["episode_id"])
+    incident_queries.list_minutes(row["episode_id"])
+    incident_queries.list_calls(row["episode_id"], Slice(size=50))
 
 
 def main(calls: int, folder: str | None) -> None:
@@ -330,7 +341,7 @@ def _query_directly(client: Client, durations_s: dict[str, list[float]]) -> Call
             durations_s.setdefault(sql, []).append(time.perf_counter() - start_s)
         return answers[key]
 
-    for module in (usage, trust_queries, call_queries, runaway_queries, budget_queries, explore_queries, arrivals):
+    for module in (usage, trust_queries, call_queries, incident_queries, budget_queries, explore_queries, arrivals):
         for name in ("ask", "ask_slowly"):
             if hasattr(module, name):
                 setattr(module, name, query)

@@ -4,16 +4,18 @@ from typing import NamedTuple
 
 
 class Page(NamedTuple):
-    """A page: its name in addresses and below ``dashboards/pages/``, its title, and whether the menu shows it."""
+    """A page: its name in addresses, its title, whether the menu shows it, and its folder below ``dashboards/pages/``
+    where that is not its name."""
 
     name: str
     title: str
     is_in_menu: bool = True
+    folder: str = ""
 
     @property
     def module(self) -> str:
         """The module whose ``page()`` draws it."""
-        return f"dashboards.pages.{self.name}.page"
+        return f"dashboards.pages.{self.folder or self.name}.page"
 
     @property
     def path(self) -> str:
@@ -30,13 +32,16 @@ PAGES = (
     Page("overview", "Overview"),
     Page("explore", "Explore"),
     Page("budgets", "Budgets"),
-    Page("runaways", "Runaways"),
+    Page("incidents", "Incidents"),
     Page("trees", "Call trees"),
     Page("trust", "Trust"),
     Page("sql", "SQL"),
     Page("start", "Start here"),
     Page("call", "Call", is_in_menu=False),
 )
+
+FORMER_PAGES = (Page("runaways", "Incidents", is_in_menu=False, folder="incidents"),)
+"""Names that pages had, which old links have."""
 
 
 def find_page(name: str) -> Page:

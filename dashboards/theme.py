@@ -103,6 +103,12 @@ CSS = """<style>
   white-space: nowrap; }
 .tally .bars s { position: absolute; top: 100%; text-decoration: none; }
 .tally .bars s span { position: absolute; top: .3rem; transform: translateX(-50%); opacity: .65; white-space: nowrap; }
+.tally .bars s.last span { transform: translateX(-100%); }
+.tally .clocks { position: relative; margin: .4rem .8rem; padding-bottom: .75rem; box-sizing: content-box; }
+.tally .clocks u { position: absolute; left: 0; right: 0; bottom: .7rem;
+  border-bottom: 2px solid color-mix(in srgb, currentColor 25%, transparent); }
+.tally .clocks b { position: absolute; transform: translateX(-50%); width: 1.4rem; height: 1.4rem; line-height: 1.4rem;
+  border-radius: 50%; text-align: center; font-size: .75rem; background: #2f6f5e; color: #fff; }
 .tally .live { display: inline-flex; align-items: center; gap: .45rem; opacity: .75; }
 .tally .live::before { content: ""; width: .5rem; height: .5rem; border-radius: 50%; background: #3f8f7a; }
 .tally .narrow { display: none; }

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.access import open_id
-from dashboards.page_list import PAGES
+from dashboards.page_list import FORMER_PAGES, PAGES
 
 st.set_page_config(page_title="Tallystick", page_icon=theme.MARK, layout="wide")
 st.html(theme.CSS)
@@ -23,7 +23,7 @@ page = st.navigation(
             default=page is PAGES[0],
             visibility="visible" if page.is_in_menu else "hidden",
         )
-        for page in PAGES
+        for page in (*PAGES, *FORMER_PAGES)
     ],
     position="top",
 )

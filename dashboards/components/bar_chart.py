@@ -13,6 +13,9 @@ import streamlit as st
 from dashboards.components.axes import Axis, build_amount_axis, build_time_ticks
 from dashboards.components.html import Html, escape_text
 
+LAST_PLACE = 0.97
+"""Share of the axis from which a label would be cut off at the right, were it centered below its tick."""
+
 
 class Section(NamedTuple):
     """A section of a bar: from when to when on the clock of the axis, its height and its colour. Sections that begin at
@@ -79,6 +82,12 @@ def _render_amounts(axis: Axis) -> str:
 
 def _render_times(start: datetime, end: datetime) -> str:
     return "".join(
-        f'<s style="left:{tick.place:.3%}"{" class=wide" if number % 2 else ""}><span>{escape(tick.label)}</span></s>'
+        f'<s style="left:{tick.place:.3%}" class="{_choose_look(number, tick.place)}">'
+        f"<span>{escape(tick.label)}</span></s>"
         for number, tick in enumerate(build_time_ticks(start, end))
     )
+
+
+def _choose_look(number: int, place: float) -> str:
+    """Return the classes of a tick: each second is for wide screens, and a label at the right end lies left of it."""
+    return " ".join(["wide"] * (number % 2) + ["last"] * (place > LAST_PLACE))

@@ -10,6 +10,7 @@ from tally.cli import (
     correct,
     dashboards,
     demo,
+    episodes,
     export,
     grant,
     import_files,
@@ -56,6 +57,7 @@ app.command("verify", rich_help_panel=_QUERY)(verify.verify)
 app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
 app.command("as-of", rich_help_panel=_QUERY, no_args_is_help=True)(registry.as_of)
+app.add_typer(episodes.app, name="episodes", rich_help_panel=_QUERY)
 app.add_typer(export.app, name="export", rich_help_panel=_QUERY)
 app.add_typer(log.app, name="log", rich_help_panel=_QUERY)
 app.command("correct", rich_help_panel=_MANAGE, no_args_is_help=True)(correct.correct)

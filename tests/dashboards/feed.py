@@ -254,8 +254,8 @@ def build_spend(now: datetime) -> list[bytes]:
 
 
 def loop(session: str, agent: str, times: int, end: datetime, then: str | None = None) -> list[bytes]:
-    """A session that makes the same call so many times, five seconds apart, and then another."""
-    tools = ["look <up>"] * times + ([then] if then else [])
+    """A session that makes the same call so many times, five seconds apart, and then two others, which end its run."""
+    tools = ["look <up>"] * times + ([then, f"{then} on"] if then else [])
     start = end - timedelta(seconds=5 * len(tools))
     return [
         call(

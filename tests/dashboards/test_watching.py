@@ -1,4 +1,4 @@
-"""Use of the pages Budgets and Runaways in a browser: live figures, links to rows, shared links."""
+"""Use of the pages Budgets and Incidents in a browser: live figures, links to rows, shared links."""
 
 import re
 from collections.abc import Iterator
@@ -53,31 +53,31 @@ def test_which_budgets_are_shown_stands_in_the_address(page: Page, browser: Brow
 
 def test_a_runaway_goes_on_while_one_looks_and_ends(page: Page, url: str, limited: Limited) -> None:
     feed = limited[1]
-    page.goto(f"{url}/runaways")
+    page.goto(f"{url}/incidents")
     active_count = read_metric(page, "Active")
     run = loop("w-run", "watched", 9, datetime.now(UTC), then="read")
     feed.add(run[:4])
     assert int(await_metric(page, "Active", active_count)) == int(active_count) + 1
     page.get_by_title("session w-run").click()
-    page.wait_for_url("**alert=**")
+    page.wait_for_url("**episode=**")
     assert read_metric(page, "Repeats") == "4"
     feed.add(run[4:9])
     assert await_metric(page, "Repeats", "4") == "9"
-    expect(page.get_by_text("Active, last call received")).to_be_visible()
+    assert read_metric(page, "State") == "active"
     feed.add(run[9:])
-    expect(page.get_by_text("Resolved: the session had new results")).to_be_visible()
+    expect(page.get_by_text("closed: the session had new results")).to_be_visible()
     page.locator("a[href^='call?position=']").first.click()
     expect(page.get_by_role("heading", name="Entries")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["budgets", SHOPPER, "runaways", "alert", "start"])
+@pytest.mark.parametrize("path", ["budgets", SHOPPER, "incidents", "episode", "start"])
 def test_nothing_overflows_a_narrow_screen(browser: Browser, url: str, path: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.set_default_timeout(TIMEOUT_MS)
-    page.goto(f"{url}/{'runaways' if path == 'alert' else path}")
-    if path == "alert":
+    page.goto(f"{url}/{'incidents' if path == 'episode' else path}")
+    if path == "episode":
         page.get_by_title("session s-ended").click()
-        page.wait_for_url("**alert=**")
+        page.wait_for_url("**episode=**")
     expect(page.locator(".tally table").last).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth <= main.clientWidth")

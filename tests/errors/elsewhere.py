@@ -89,6 +89,7 @@ ELSEWHERE = {
     "tally/cli/grant_replay.py:parse_period": "tests/tally/product/test_grant_replay.py::test_a_period_that_cannot_be_says_why",
     "tally/cli/grant_replay.py:_read_grants": "tests/tally/product/test_grant_replay.py::test_the_command_prints_a_table_and_facts",
     "tally/product/grants/explanation.py:explain_admission": "tests/tally/product/test_grant_why.py::test_an_ask_that_was_not_judged_is_named",
+    "tally/product/alerts/episodes.py:find_episode": "tests/dashboards/pages/incidents/test_command.py::test_what_is_not_there_is_named",
     "tally/product/grants/explanation.py:_find_ask": "tests/tally/product/test_grant_why.py::test_an_admission_that_is_not_there_is_named",
     "tally/product/grants/usage.py:seal_scope": "tests/tally/product/test_grants.py::test_a_scope_is_searched_as_it_stands_on_the_log",
     "tally/cli/correct.py:correct": "tests/tally/cli/test_correct.py::test_a_refusal_says_why",

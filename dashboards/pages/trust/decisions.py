@@ -37,7 +37,7 @@ def _draw_alert_rows(rows: list[Row]) -> None:
         columns,
         (
             (
-                link(format_time(row["raised_at"]), "runaways", {"alert": row["alert_id"]}),
+                link(format_time(row["raised_at"]), "incidents", {"episode": row["alert_id"]}),
                 row["state_now"],
                 row["of_session"],
                 row["of_agent"] or None,

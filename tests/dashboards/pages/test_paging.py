@@ -55,11 +55,13 @@ def test_headlines_count_all_budgets(crowd: Crowd, monkeypatch: pytest.MonkeyPat
     assert any(caption.startswith("21–40 of ") for caption in captions)
 
 
-def test_runaways_are_found(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    page_html, captions = open_html(crowd, monkeypatch, "runaways", agents_page="2")
-    assert "13–24 of 30" in captions
-    page_html, _ = open_html(crowd, monkeypatch, "runaways", active_search="agent-27", resolved_search="s-28")
-    assert page_html.count("session s-") == 2
+def test_incidents_are_found(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    page_html, captions = open_html(crowd, monkeypatch, "incidents", kind="runaways", over_page="2")
+    assert "21–30 of 30" in captions and page_html.count("session s-") == 10
+    page_html, _ = open_html(crowd, monkeypatch, "incidents", kind="runaways", over_search="s-28")
+    assert page_html.count("session s-") == 1
+    page_html, captions = open_html(crowd, monkeypatch, "incidents", active_search="team-22")
+    assert "team team-229 reached the limit of a budget" in page_html
 
 
 def test_what_trust_lists_is_found(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ final as (
         argMax(families, log_position) as families,
         argMax(per_hour, log_position) as per_hour,
         argMax(projected, log_position) as projected,
-        argMax(is_past, log_position) as is_past,
+        minIf(is_past, alert_state != 'resolved') as is_past,
         any(run_started_at) as started_at,
         argMax(run_last_at, log_position) as last_at
 

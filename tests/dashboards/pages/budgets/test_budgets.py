@@ -1,4 +1,4 @@
-"""The pages of budgets and of runaways over a real warehouse, without a browser."""
+"""The page of budgets over a real warehouse, without a browser."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,6 @@ from streams.folds.budget_windows import read_budget
 from streams.folds.chain import NOW
 from tests.dashboards.feed import MARKUP_NAME, ORGANIZATION, Feed, budget, call, control
 from tests.dashboards.screenshots import open_page, read_html, read_metrics
-from warehouse.client import connect
 
 Limited = tuple[Settings, Feed]
 
@@ -70,7 +69,7 @@ def test_a_name_is_text_everywhere(limited: Limited, monkeypatch: pytest.MonkeyP
     for app in (
         open_page(limited[0], monkeypatch, "budgets"),
         open_page(limited[0], monkeypatch, "budgets", **query),
-        open_page(limited[0], monkeypatch, "runaways"),
+        open_page(limited[0], monkeypatch, "incidents"),
     ):
         assert "&lt;b&gt;*bold*" in read_html(app) and "<b>*" not in read_html(app)
         assert not any("bold" in part.value for part in (*app.header, *app.subheader, *app.caption, *app.markdown))
@@ -115,36 +114,7 @@ def test_a_link_to_no_budget_is_a_sentence(
     assert "No such budget" in open_page(limited[0], monkeypatch, "budgets", **query).info[0].value
 
 
-def test_a_runaway_says_what_repeats_since_when_and_at_what_cost(
-    limited: Limited, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = open_page(limited[0], monkeypatch, "runaways")
-    assert read_metrics(app) == {"Active": "1", "Cost so far": "$1.25", "Resolved": "1", "Cost of resolved": "$1.00"}
-    open_, ended = (read_cells(read_html(app), f"session s-{name}") for name in ("open", "ended"))
-    assert open_[3:8] == ["look &lt;up&gt;", "5", "$1.25", "$225.00", "20 s"] and open_[8].startswith(
-        "last call received"
-    )
-    assert ended[1] == "reviewer" and ended[3:6] == ["look &lt;up&gt;", "4", "$1.00"]
-    assert ended[8] == "had new results"
-    assert read_cells(read_html(app), ">reviewer</a>")[2:4] == ["1", "0"], "by agent"
-
-
-def test_a_runaway_leads_to_its_calls(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, _ = limited
-    ((alert, evidence),) = (
-        connect(settings)
-        .query("select alert_id, evidence_positions from analytics.fct_runaways where session = 's-ended'")
-        .result_rows
-    )
-    app = open_page(settings, monkeypatch, "runaways", alert=alert)
-    assert read_metrics(app) == {"Repeats": "4", "Cost": "$1.00", "Burn rate per hour": "$240.00", "Duration": "15 s"}
-    page_html = read_html(app)
-    assert len(evidence) == 3 and all(f"position={position}" in page_html for position in evidence)
-    assert page_html.count("$0.2500<") == 4, "a row a call"
-    assert "No such alert" in open_page(settings, monkeypatch, "runaways", alert="nothing").info[0].value
-
-
 def test_a_warehouse_that_is_away_is_a_sentence(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Settings(home=limited[0].home / "nowhere")
-    for page in ("budgets", "runaways", "start"):
+    for page in ("budgets", "incidents", "start"):
         assert "does not answer" in open_page(nowhere, monkeypatch, page).info[0].value

@@ -89,7 +89,8 @@ def test_an_empty_ledger_says_how_to_begin_and_where(
 def test_a_ledger_without_budgets_or_runaways_says_so(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(empty, monkeypatch, "budgets")
     assert app.header[0].value == "No grants yet" and "tally grant create" in app.code[0].value
-    assert open_page(empty, monkeypatch, "runaways").header[0].value == "No runaways"
+    app = open_page(empty, monkeypatch, "incidents")
+    assert "What is running away now" in app.header[0].value and "Nothing: no agent" in app.markdown[0].value
 
 
 def test_a_token_is_shown_once_and_may_write_alone(
