@@ -1,6 +1,6 @@
--- Days without spend are rows as well, from the first spend of a series on: else a median would skip them. What a
--- day is expected to be is the median of the seven days before it, times what its weekday was to such a median in
--- the last eight weeks; a steady trend is in both, so it cancels out.
+-- Days without spend are rows as well, from the first spend of a series on: else a median would skip them. A weekday
+-- is to the median of the fourteen days before it as it was in the last eight weeks. What a day is expected to be is
+-- the median of the seven days before it without their weekdays, with its own. All in logarithms.
 with
 
 cells as (
@@ -129,21 +129,21 @@ dense as (
 
 ),
 
-levels as (
+sizes as (
 
     select
         *,
         log(1 + greatest(0, toFloat64(billed_cost))) as size,
-        quantileExact(0.5)(size) over week as level,
+        quantileExact(0.5)(size) over fortnight as typical,
         row_number() over series_days - 1 as known_days
 
     from dense
 
     window
-        week as (
+        fortnight as (
             partition by organization, dimension, scope_value, currency
             order by charge_day
-            rows between 7 preceding and 1 preceding
+            rows between 14 preceding and 1 preceding
         ),
         series_days as (
             partition by organization, dimension, scope_value, currency
@@ -156,9 +156,9 @@ seasons as (
 
     select
         *,
-        quantileExactIf(0.5)(size - level, known_days >= 7) over weekdays as season
+        quantileExactIf(0.5)(size - typical, known_days >= 7) over weekdays as season
 
-    from levels
+    from sizes
 
     window weekdays as (
         partition by organization, dimension, scope_value, currency, toDayOfWeek(charge_day)
@@ -168,15 +168,31 @@ seasons as (
 
 ),
 
+levels as (
+
+    select
+        *,
+        quantileExactIf(0.5)(size - season, known_days >= 7) over week as level
+
+    from seasons
+
+    window week as (
+        partition by organization, dimension, scope_value, currency
+        order by charge_day
+        rows between 7 preceding and 1 preceding
+    )
+
+),
+
 errors as (
 
     select
         *,
         level + season as expected_size,
-        size - level - season as error,
+        size - expected_size as error,
         known_days >= {{ grace_days() }} as has_error
 
-    from seasons
+    from levels
 
 ),
 
@@ -204,8 +220,8 @@ bounds as (
     select
         *,
         greatest(0.1, 1.4826 * median_error) * (1 + 6 / (errors_known + 6)) as scale,
-        expected_size + greatest(3.5 * scale, 1.25 * high_error) as high_size,
-        expected_size - greatest(3.5 * scale, -1.25 * low_error) as low_size,
+        expected_size + greatest(3.2 * scale, high_error) as high_size,
+        expected_size - greatest(3.2 * scale, -low_error) as low_size,
         errors_known >= 7 and charge_day < last_day as is_judged
 
     from scales
