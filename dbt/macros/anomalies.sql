@@ -97,7 +97,9 @@
 {% macro missed_bound(hours_a_week, longest) %}
     multiIf(
         {{ hours_a_week }} >= 120, greatest(3, 1.5 * least({{ longest }}, 16)),
-        {{ hours_a_week }} >= 30, greatest(0.23 * {{ hours_a_week }}, 1.1 * least({{ longest }}, 0.42 * {{ hours_a_week }})),
+        {{ hours_a_week }} >= 30, greatest(
+            0.25 * {{ hours_a_week }}, 1.1 * least({{ longest }}, 0.42 * {{ hours_a_week }})
+        ),
         greatest(0.6, least({{ longest }}, 0.42 * {{ hours_a_week }}) + 0.4)
     )
 {% endmacro %}

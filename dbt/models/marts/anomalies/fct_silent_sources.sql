@@ -140,6 +140,20 @@ expected as (
 
 ),
 
+weeks as (
+
+    select
+        *,
+        sum(share) over (
+            partition by organization, dimension, scope_value
+            order by hour_number
+            rows between 167 preceding and current row
+        ) as week_share
+
+    from expected
+
+),
+
 silences as (
 
     select
@@ -148,12 +162,12 @@ silences as (
         scope_value,
         run,
         min(hour_number) as last_hour,
-        max(hour_number) as end_hour,
+        anyIf(week_share, is_active) as hours_a_week,
         arraySort(groupArrayIf((hour_number, share), not is_active)) as silent_hours,
         arrayCumSum(arrayMap(hour -> tupleElement(hour, 2), silent_hours)) as missed_by_hour,
         arraySum(arrayMap(hour -> tupleElement(hour, 2), silent_hours)) as missed
 
-    from expected
+    from weeks
 
     where run > 0
 
@@ -165,58 +179,24 @@ silences as (
 
 ),
 
-weeks as (
-
-    select
-        organization,
-        dimension,
-        scope_value,
-        run,
-        sum(share) over (
-            partition by organization, dimension, scope_value
-            order by hour_number
-            rows between 167 preceding and current row
-        ) as hours_a_week,
-        is_active
-
-    from expected
-
-),
-
 judged as (
 
     select
-        silences.organization as organization,
-        silences.dimension as dimension,
-        silences.scope_value as scope_value,
-        silences.last_hour as last_hour,
-        silences.end_hour as end_hour,
-        silences.silent_hours as silent_hours,
-        silences.missed_by_hour as missed_by_hour,
-        weeks.hours_a_week as hours_a_week,
-        max(silences.missed) over (
-            partition by silences.organization, silences.dimension, silences.scope_value
-            order by silences.run
+        *,
+        max(missed) over (
+            partition by organization, dimension, scope_value
+            order by run
             rows between unbounded preceding and 1 preceding
         ) as longest_missed,
-        leadInFrame(toNullable(silences.last_hour)) over (
-            partition by silences.organization, silences.dimension, silences.scope_value
-            order by silences.run
+        leadInFrame(toNullable(last_hour)) over (
+            partition by organization, dimension, scope_value
+            order by run
             rows between current row and 1 following
         ) as next_hour,
         {{ missed_bound('hours_a_week', 'longest_missed') }} as bound,
-        arrayFirstIndex(missed -> missed > bound, missed_by_hour) as detection
+        arrayFirstIndex(hours -> hours > bound, missed_by_hour) as detection
 
     from silences
-
-    inner join weeks
-        on
-            silences.organization = weeks.organization
-            and silences.dimension = weeks.dimension
-            and silences.scope_value = weeks.scope_value
-            and silences.run = weeks.run
-
-    where weeks.is_active
 
 ),
 
@@ -236,7 +216,7 @@ final as (
         if(next_hour is null, null, {{ time_of_hour('assumeNotNull(next_hour)') }}) as restored_at,
         hours_a_week,
         bound as tolerated_hours,
-        missed_by_hour[-1] as missed_hours
+        missed as missed_hours
 
     from judged
 
