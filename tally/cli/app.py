@@ -4,6 +4,7 @@ import typer
 
 from tally.cli import (
     alerts,
+    anomalies,
     api,
     budget,
     contract,
@@ -56,6 +57,7 @@ app.command("sql", cls=sql.StatementCommand, rich_help_panel=_QUERY, no_args_is_
 app.command("verify", rich_help_panel=_QUERY)(verify.verify)
 app.command("rebuild", rich_help_panel=_QUERY)(rebuild.rebuild)
 app.command("tail", rich_help_panel=_QUERY)(tail.tail)
+app.command("anomalies", rich_help_panel=_QUERY)(anomalies.anomalies)
 app.command("as-of", rich_help_panel=_QUERY, no_args_is_help=True)(registry.as_of)
 app.add_typer(episodes.app, name="episodes", rich_help_panel=_QUERY)
 app.add_typer(export.app, name="export", rich_help_panel=_QUERY)

@@ -28,7 +28,9 @@ from warehouse.client import WarehouseAway
 from warehouse.rollups import PENDING_ROWS, build_rollups, empty_rollups, list_rollups
 
 TABLES = ("events", "entries", "records")
-ROLLUPS = ["rollup_budget_ticks", "rollup_calls", "rollup_usage_hours"]
+WATCHED = ["rollup_provider_minutes", "rollup_sender_hours", "rollup_spend_days"]
+"""Those that the marts of anomalies read."""
+ROLLUPS = ["rollup_budget_ticks", "rollup_calls", "rollup_usage_hours", *WATCHED]
 REPORTS = "rollup_grant_meters"
 """The rollup that absorbs decisions; tests/dbt/test_grants.py proves it."""
 STEPS = "rollup_call_steps"
@@ -155,7 +157,7 @@ def ask(client: Client, sql: str) -> tuple[Any, ...]:
 
 def read_rollups(client: Client) -> dict[str, bytes]:
     """Return the content of each rollup, merged."""
-    contents = {name: f"* FROM analytics.{name} FINAL" for name in ("rollup_budget_ticks", "rollup_usage_hours")}
+    contents = {name: f"* FROM analytics.{name} FINAL" for name in ("rollup_budget_ticks", "rollup_usage_hours", *WATCHED)}
     contents |= {STEPS: f"* EXCEPT (next_offset, build) FROM analytics.{STEPS} FINAL"}  # which build wrote a tree
     contents |= {"rollup_calls": "* FROM analytics.rollup_calls"}
     return {name: client.raw_query(f"SELECT {content} ORDER BY ALL", fmt="TSV") for name, content in contents.items()}

@@ -1,0 +1,1 @@
+"""Simulated spend and senders, judged by the marts of anomalies."""

@@ -1,0 +1,2 @@
+-- Calls as their sources sent them, counted or in quarantine.
+{{ sent_calls() }}
