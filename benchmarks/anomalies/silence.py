@@ -1,9 +1,9 @@
 """False alarms and delay of `fct_silent_sources` on senders from a seed.
 
-``python -m benchmarks.anomalies.silence [SENDERS] [SEED]``. So many senders of each rhythm send for a year: day and night,
-in office hours with ten holidays, and one batch a night. One organization is healthy; in the other each sender stops for
-three days once, on a working day. Printed are, for each rhythm, the silences of the healthy one by sender and year, the
-share of outages that are found within a day and within three, and the median delay of those.
+``python -m benchmarks.anomalies.silence [SENDERS] [SEED]``. So many senders of each rhythm send for a year: day and
+night, in office hours with ten holidays, and one batch a night. One organization is healthy; in the other each sender
+stops for three days once, on a working day. Printed are, for each rhythm, the silences of the healthy one by sender
+and year, the share of outages that are found within a day and within three, and the median delay of those.
 """
 
 import random

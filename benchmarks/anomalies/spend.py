@@ -1,9 +1,10 @@
 """False alarms and recall of `fct_spend_anomalies` on spend from a seed.
 
-``python -m benchmarks.anomalies.spend [SCOPES] [SEED]``. So many teams, models and keys each spend for 18 months: a week
-with its weekend, a trend, noise that lasts, month ends of a third of them, and ten holidays a year. One organization is
-healthy; the other is the same with anomalies of one to three days, of 1.5, 2 and 5 times the spend. Printed are, for each
-dimension, the anomalies of the healthy one by scope and year, and the share of the injected ones that are found.
+``python -m benchmarks.anomalies.spend [SCOPES] [SEED]``. So many teams, models and keys each spend for 18 months: a
+week with its weekend, a trend, noise that lasts, month ends of a third of them, and ten holidays a year. One
+organization is healthy; the other is the same with anomalies of one to three days, of 1.5, 2 and 5 times the spend.
+Printed are, for each dimension, the anomalies of the healthy one by scope and year, and the share of the injected ones
+that are found.
 """
 
 import math

@@ -34,25 +34,28 @@ class Call(NamedTuple):
 
 def main(calls: int = 1_000_000, seed: int = 1) -> None:
     draw = random.Random(seed)
-    alarms, made = _count_false_alarms(draw, calls)
-    print(f"{alarms * 1e6 / made:.1f} false alarms per million healthy calls ({alarms} of {made:,}, seed {seed})")
+    alarms, call_count = _count_false_alarms(draw, calls)
+    rate = alarms * 1e6 / call_count
+    print(f"{rate:.1f} false alarms per million healthy calls ({alarms} of {call_count:,}, seed {seed})")
     for factor in (2, 5, 10, 20):
         delays = [_find_delay(draw, factor) for _ in range(TRIALS)]
-        found = sorted(delay for delay in delays if delay is not None)
-        median = f"median delay {statistics.median(found):.0f} calls" if found else "never"
-        print(f"  {factor:2} times its pace: found in {len(found) / TRIALS:.0%} of {TRIAL_CALLS} calls, {median}")
+        known_delays = sorted(delay for delay in delays if delay is not None)
+        median = f"median delay {statistics.median(known_delays):.0f} calls" if known_delays else "never"
+        print(
+            f"  {factor:2} times its pace: found in {len(known_delays) / TRIALS:.0%} of {TRIAL_CALLS} calls, {median}"
+        )
 
 
 def _count_false_alarms(draw: random.Random, calls: int) -> tuple[int, int]:
-    alarms = made = 0
-    while made < calls:
+    alarms = call_count = 0
+    while call_count < calls:
         habit = rules.Habit()
         for _ in range(60):  # the sessions of one agent
             session = list(_make_session(draw, SESSION_MINUTES, 1))
-            found, habit = _watch(session, habit)
-            made += len(session)
-            alarms += found is not None
-    return alarms, made
+            alarm, habit = _watch(session, habit)
+            call_count += len(session)
+            alarms += alarm is not None
+    return alarms, call_count
 
 
 def _find_delay(draw: random.Random, factor: float) -> int | None:
@@ -69,19 +72,19 @@ def _make_session(draw: random.Random, minutes: int, factor: float) -> Iterator[
     for minute in range(minutes):
         busy = draw.lognormvariate(0, MINUTE_SPREAD)
         count = _draw_poisson(draw, CALLS_A_MINUTE * busy * factor)
-        for at in sorted(draw.random() for _ in range(count)):
+        for fraction in sorted(draw.random() for _ in range(count)):
             cost = int(level * draw.lognormvariate(0, CALL_SPREAD))
-            yield Call(int((minute + at) * rules.MINUTE_US), cost)
+            yield Call(int((minute + fraction) * rules.MINUTE_US), cost)
 
 
 def _watch(session: list[Call], habit: rules.Habit) -> tuple[int | None, rules.Habit]:
     """Return the number of the call at which an alarm is raised, and the habit of the agent afterwards."""
-    pace, found = None, None
+    pace, alarm = None, None
     for number, call in enumerate(session, 1):
         pace, habit = rules.spend(pace, habit, "USD", call.time_us, call.cost)
-        if found is None and pace.is_fast:
-            found = number
-    return found, habit
+        if alarm is None and pace.is_fast:
+            alarm = number
+    return alarm, habit
 
 
 def _draw_poisson(draw: random.Random, mean: float) -> int:

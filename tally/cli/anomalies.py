@@ -14,8 +14,8 @@ def anomalies(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what is out of the ordinary: spend of a team, model or key against its weekdays and trend, with what explains
-    it; sources, keys and gateways that fell silent; providers that refused calls for load.
+    """List what is out of the ordinary: spend of a team, model or key against its weekdays and trend, with its causes;
+    sources, keys and gateways that fell silent; providers that refused calls for load.
 
     All of it is judged by the time of the events, up to the last of them. docs/anomalies.md has the rules.
 
@@ -23,7 +23,7 @@ def anomalies(
 
     Exit codes: 0 listed, also where there are none; 2 bad input."""
     from tally.cli.arguments import parse_choice
-    from tally.product.anomalies import KINDS, list_anomalies
+    from tally.product.alerts.anomalies import KINDS, list_anomalies
     from tally.product.catch_up import warehouse_with_models
     from tally.session import settings
     from warehouse.client import connect

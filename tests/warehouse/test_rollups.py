@@ -157,7 +157,9 @@ def ask(client: Client, sql: str) -> tuple[Any, ...]:
 
 def read_rollups(client: Client) -> dict[str, bytes]:
     """Return the content of each rollup, merged."""
-    contents = {name: f"* FROM analytics.{name} FINAL" for name in ("rollup_budget_ticks", "rollup_usage_hours", *WATCHED)}
+    contents = {
+        name: f"* FROM analytics.{name} FINAL" for name in ("rollup_budget_ticks", "rollup_usage_hours", *WATCHED)
+    }
     contents |= {STEPS: f"* EXCEPT (next_offset, build) FROM analytics.{STEPS} FINAL"}  # which build wrote a tree
     contents |= {"rollup_calls": "* FROM analytics.rollup_calls"}
     return {name: client.raw_query(f"SELECT {content} ORDER BY ALL", fmt="TSV") for name, content in contents.items()}

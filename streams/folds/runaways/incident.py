@@ -21,13 +21,13 @@ MIN_DURATION_US = 60 * 1_000_000
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A runaway as it was told. ``passed`` is the greatest power of ten that its cost has passed; 0 below 1."""
+    """A runaway as it was told. ``power`` is the greatest power of ten that its cost has passed; 0 below 1."""
 
     alert: str
     detector: str
     families: tuple[str, ...]
     severity: str
-    passed: int
+    power: int
 
 
 class Loss(NamedTuple):
@@ -37,36 +37,37 @@ class Loss(NamedTuple):
     projected: Amounts
 
 
-def project_loss(spent: Amounts, duration_us: int) -> Loss:
+def project_loss(costs: Amounts, duration_us: int) -> Loss:
     """Project what was spent in a duration by an hour."""
     duration_us = max(duration_us, MIN_DURATION_US)
-    per_hour = tuple((currency, amount * HOUR_US // duration_us) for currency, amount in spent)
-    projected = tuple((currency, amount + rate) for (currency, amount), (_, rate) in zip(spent, per_hour, strict=True))
+    per_hour = tuple((currency, amount * HOUR_US // duration_us) for currency, amount in costs)
+    projected = tuple((currency, amount + rate) for (currency, amount), (_, rate) in zip(costs, per_hour, strict=True))
     return Loss(per_hour, projected)
 
 
 def open_incident(
-    alert: str, detector: str, families: Iterable[str], spent: Amounts, loss: Loss, max_loss: int
+    alert: str, detector: str, families: Iterable[str], costs: Amounts, loss: Loss, max_loss: int
 ) -> Incident:
     """Return the incident that a detector opens. One that is about to cost more than ``max_loss`` is a page."""
-    found = tuple(sorted(set(families)))
-    return Incident(alert, detector, found, _judge(found, loss, max_loss), _find_power(spent))
+    all_families = tuple(sorted(set(families)))
+    return Incident(alert, detector, all_families, _judge(all_families, loss, max_loss), _find_power(costs))
 
 
 def escalate(
-    incident: Incident, families: Iterable[str], spent: Amounts, loss: Loss, max_loss: int
+    incident: Incident, families: Iterable[str], costs: Amounts, loss: Loss, max_loss: int
 ) -> tuple[Incident, str | None]:
     """Return the incident after one more call, and the reason to tell of it again; None where there is none."""
-    found = tuple(sorted({*incident.families, *families}))
-    severity = PAGE if incident.severity == PAGE else _judge(found, loss, max_loss)
-    passed = max(incident.passed, _find_power(spent))
+    all_families = tuple(sorted({*incident.families, *families}))
+    severity = PAGE if incident.severity == PAGE else _judge(all_families, loss, max_loss)
+    power = max(incident.power, _find_power(costs))
     reason = None
     if severity != incident.severity:
-        news = [family for family in found if family not in incident.families]
-        reason = f"{news[0]} too" if len(found) > 1 and news else f"about to cost more than {brief(text(max_loss))}"
-    elif passed > incident.passed:
-        reason = f"cost more than {passed}"
-    return replace(incident, families=found, severity=severity, passed=passed), reason
+        news = [family for family in all_families if family not in incident.families]
+        is_family = len(all_families) > 1 and news
+        reason = f"{news[0]} too" if is_family else f"about to cost more than {brief(text(max_loss))}"
+    elif power > incident.power:
+        reason = f"cost more than {power}"
+    return replace(incident, families=all_families, severity=severity, power=power), reason
 
 
 def _judge(families: tuple[str, ...], loss: Loss, max_loss: int) -> str:
@@ -74,7 +75,7 @@ def _judge(families: tuple[str, ...], loss: Loss, max_loss: int) -> str:
     return PAGE if len(families) > 1 or is_dear else WARNING
 
 
-def _find_power(spent: Amounts) -> int:
+def _find_power(costs: Amounts) -> int:
     """Return the greatest power of ten, from 1, that the greatest sum has passed; 0 where it has passed none."""
-    units = max((amount // PICO for _, amount in spent), default=0)
+    units = max((amount // PICO for _, amount in costs), default=0)
     return 0 if units < 1 else 10 ** (len(str(units)) - 1)

@@ -79,7 +79,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def last_signature(self) -> Signature:
-        return self.known[-1] if self.known else NOTHING
+        return self.known[-1] if self.known else NO_SIGNATURE
 
 
 class WatchedCall(NamedTuple):
@@ -91,7 +91,7 @@ class WatchedCall(NamedTuple):
     team: str | None
 
 
-NOTHING = Signature("", "", "", "")
+NO_SIGNATURE = Signature("", "", "", "")
 
 
 def sign_call(dimensions: Dimensions) -> Signature | None:
@@ -127,7 +127,7 @@ def begin_run(known: tuple[Signature, ...], signature: Signature, call: WatchedC
 
 def begin_unsigned(call: WatchedCall) -> Run:
     """Return the run of calls of which nothing tells what they bring."""
-    return replace(begin_run((), NOTHING, call), known=())
+    return replace(begin_run((), NO_SIGNATURE, call), known=())
 
 
 def continue_run(run: Run, signature: Signature, call: WatchedCall) -> Run:

@@ -61,9 +61,9 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     run = _load_current_run(key, event, state, emit)
     if dimensions.agent is not None:
         _watch_tree(run is None, signature, rules, event, entry, state, emit)
-    taken = _take_call(key, run, signature, event, entry, emit)
-    taken = replace(taken, pace=_keep_pace(None if run is None else run.pace, rules, event, entry, state, emit))
-    state.put(key, _tell(key, _add_spend(taken, entry), rules, emit), emit.now_us + ARRIVAL_TIMEOUT_US)
+    next_run = _take_call(key, run, signature, event, entry, emit)
+    next_run = replace(next_run, pace=_keep_pace(None if run is None else run.pace, rules, event, entry, state, emit))
+    state.put(key, _tell(key, _add_spend(next_run, entry), rules, emit), emit.now_us + ARRIVAL_TIMEOUT_US)
 
 
 def end_silent_run(key: Key, due_us: int, state: State, emit: Emit) -> None:
@@ -94,8 +94,8 @@ def _take_call(key: Key, run: Run | None, signature: Signature | None, event: Ev
         return take_call(run, event.time_us)
     if is_known(run, signature):
         return continue_run(run, signature, call)
-    if (told := take_news(run, signature, event.time_us)) is not None:
-        return told
+    if (ongoing := take_news(run, signature, event.time_us)) is not None:
+        return ongoing
     is_fast = run.incident is not None and run.incident.detector == "fast_spend"
     _resolve_alert(key, run, "usual pace" if is_fast else "new results", emit)
     return begin_run(run.known, signature, call)
@@ -161,10 +161,10 @@ def _tell(key: Key, run: Run, rules: Rules, emit: Emit) -> Run:
     is_fast = run.pace is not None and run.pace.is_fast
     if run.incident is None and run.repeats == 1 and run.tree is None and not is_fast:
         return run
-    found = list(find_detectors(run, rules))
-    families = [DETECTORS[name].family for name in found]
+    detectors = list(find_detectors(run, rules))
+    families = [DETECTORS[name].family for name in detectors]
     if run.incident is None:
-        detector = next((name for name in found if not DETECTORS[name].confirms), None)
+        detector = next((name for name in detectors if not DETECTORS[name].confirms), None)
         if detector is None:
             return run
         alert = "-".join(map(str, (*emit.position(), detector)))
