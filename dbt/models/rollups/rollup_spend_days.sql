@@ -1,4 +1,5 @@
--- Spend by day of the event time and what causes are told by, of every record below `next_offset` of its log partition.
+-- Spend by day of the event time and what causes are told by, of every record below `next_offset` of its
+-- log partition.
 {{ config(
     materialized='rollup',
     engine='AggregatingMergeTree',

@@ -1,4 +1,5 @@
--- Spend by day and what causes are told by: the rollup, and the rows beyond the position that it has absorbed.
+-- Spend by day and what causes are told by: the rollup, and the rows beyond the position that it has
+-- absorbed.
 with
 
 {{ absorbed_offsets(ref('rollup_spend_days')) }} as absorbed,

@@ -1,5 +1,5 @@
--- A minute is saturated where at least a fifth of its calls, and five, were refused for load. Saturated minutes that
--- lie less than six minutes apart are one saturation.
+-- A minute is saturated where at least a fifth of its calls, and five, were refused for load. Saturated
+-- minutes that lie less than six minutes apart are one saturation.
 with
 
 {{ absorbed_offsets(ref('rollup_provider_minutes')) }} as absorbed,
@@ -65,7 +65,8 @@ saturated as (
 
     select
         *,
-        dateDiff('minute', lagInFrame(charge_minute, 1, charge_minute) over provider_minutes, charge_minute) as gap
+        dateDiff('minute', lagInFrame(charge_minute, 1, charge_minute) over provider_minutes, charge_minute)
+            as gap
 
     from minutes
 

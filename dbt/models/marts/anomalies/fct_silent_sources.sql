@@ -1,6 +1,7 @@
--- The silence of a sender is measured in hours in which it is expected to send: each hour counts as the share of
--- the last eight weeks in which the same hour of the week had calls. So a night counts nothing to a sender that
--- sleeps at night. The time is that of events; the present is the greatest hour of the organization.
+-- The silence of a sender is measured in hours in which it is expected to send: each hour counts as the
+-- share of the last eight weeks in which the same hour of the week had calls. So a night counts nothing to
+-- a sender that sleeps at night. The time is that of events; the present is the greatest hour of the
+-- organization.
 with
 
 {{ absorbed_offsets(ref('rollup_sender_hours')) }} as absorbed,
@@ -108,7 +109,7 @@ dense as (
             toUInt8(0) as is_active
 
         from spans
-    )
+    ) as hours_of_senders
 
     group by
         organization,

@@ -1,5 +1,5 @@
--- What spend was expected to be is divided as it was on the same weekdays of the eight weeks before. Of each
--- breakdown the greatest part takes what rounding leaves, so that the parts add up to the excess.
+-- What spend was expected to be is divided as it was on the same weekdays of the eight weeks before. Of
+-- each breakdown the greatest part takes what rounding leaves, so that the parts add up to the excess.
 with
 
 anomalies as (
@@ -78,7 +78,7 @@ parts as (
         days.expected as expected,
         arrayJoin([
             {% for name in spend_dimensions().split(', ') %}
-            ('{{ name }}', cells.{{ name }}::String){{ ',' if not loop.last }}
+                ('{{ name }}', cells.{{ name }}::String){{ ',' if not loop.last }}
             {% endfor %}
         ]) as part,
         sumIf(cells.billed_cost, days.is_anomalous) as cost,
@@ -174,7 +174,7 @@ explained as (
         toDecimal128(usual_spent, 12) as usual_part,
         row_number() over (
             partition by anomaly_id, breakdown
-            order by cost desc, value
+            order by cost desc, value asc
         ) as rank,
         sum(usual_part) over (partition by anomaly_id, breakdown) as usual_parts
 

@@ -1,6 +1,7 @@
--- Days without spend are rows as well, from the first spend of a series on: else a median would skip them. A weekday
--- is to the median of the fourteen days before it as it was in the last eight weeks. What a day is expected to be is
--- the median of the seven days before it without their weekdays, with its own. All in logarithms.
+-- Days without spend are rows as well, from the first spend of a series on: else a median would skip them.
+-- A weekday is to the median of the fourteen days before it as it was in the last eight weeks. What a day
+-- is expected to be is the median of the seven days before it without their weekdays, with its own. All in
+-- logarithms.
 with
 
 cells as (
@@ -105,7 +106,7 @@ dense as (
             starts.currency as currency,
             arrayJoin(
                 arrayMap(
-                    number -> addDays(starts.first_day, number),
+                    number -> addDays(starts.first_day, number),  -- noqa: RF02
                     range(toUInt32(dateDiff('day', starts.first_day, clocks.last_day) + 1))
                 )
             ) as charge_day,
@@ -118,7 +119,7 @@ dense as (
         from starts
 
         inner join clocks on starts.organization = clocks.organization
-    )
+    ) as all_days
 
     group by
         organization,
@@ -134,7 +135,7 @@ sizes as (
     select
         *,
         log(1 + greatest(0, toFloat64(billed_cost))) as size,
-        quantileExact(0.5)(size) over fortnight as typical,
+        quantileExact(0.5) (size) over fortnight as typical,
         row_number() over series_days - 1 as known_days
 
     from dense
@@ -156,7 +157,7 @@ seasons as (
 
     select
         *,
-        quantileExactIf(0.5)(size - typical, known_days >= 7) over weekdays as season
+        quantileExactIf(0.5) (size - typical, known_days >= 7) over weekdays as season
 
     from sizes
 
@@ -172,7 +173,7 @@ levels as (
 
     select
         *,
-        quantileExactIf(0.5)(size - season, known_days >= 7) over week as level
+        quantileExactIf(0.5) (size - season, known_days >= 7) over week as level
 
     from seasons
 
@@ -201,9 +202,9 @@ scales as (
     select
         *,
         countIf(has_error) over past as errors_known,
-        quantileExactIf(0.5)(abs(error), has_error) over past as median_error,
-        quantileExactIf(0.96)(error, has_error) over past as high_error,
-        quantileExactIf(0.04)(error, has_error) over past as low_error
+        quantileExactIf(0.5) (abs(error), has_error) over past as median_error,
+        quantileExactIf(0.96) (error, has_error) over past as high_error,
+        quantileExactIf(0.04) (error, has_error) over past as low_error
 
     from errors
 
