@@ -33,18 +33,23 @@ Pages = Mapping[str, int]
 Watcher = Callable[[list[TrafficStep]], Pages]
 
 
-def run_folds(traffic: list[TrafficStep]) -> Pages:
-    """Fold the traffic as a log of a record a call."""
+def run_folds(traffic: list[TrafficStep], severities: frozenset[str] = frozenset({"warning", "page"})) -> Pages:
+    """Fold the traffic as a log of a record a call; of alerts, take those of these severities."""
     pages: dict[str, int] = {}
     for topic, derived in replay(_build_records(traffic), build_documents()):
         if topic is not ALERTS:
             continue
         for line in derived.value.split(b"\n"):
             alert = json.loads(line)
-            if alert["state"] == "raised":
+            if alert["state"] != "resolved" and alert["severity"] in severities:
                 # The record of an event has its place in the traffic, after the record of the prices.
                 pages.setdefault(alert["session"], traffic[derived.cause_offset - 1].place)
     return pages
+
+
+def run_folds_for_pages(traffic: list[TrafficStep]) -> Pages:
+    """Fold the traffic, and take what somebody is called for at once."""
+    return run_folds(traffic, frozenset({"page"}))
 
 
 def count_repeats(traffic: list[TrafficStep]) -> Pages:
@@ -67,7 +72,8 @@ def count_steps(traffic: list[TrafficStep]) -> Pages:
 
 
 WATCHERS: Mapping[str, Watcher] = {
-    "the folds": run_folds,
+    "all alerts": run_folds,
+    "pages alone": run_folds_for_pages,
     "three repeats": count_repeats,
     "25 steps": count_steps,
 }
