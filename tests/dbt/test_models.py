@@ -148,7 +148,7 @@ def test_decisions_and_alerts_can_be_read(client: Client) -> None:
         4,
     )
     alerts = client.query("select alert_state, severity, repeats from analytics.fct_alerts order by log_offset, seq")
-    assert alerts.result_rows[0] == ("raised", "page", 4)
+    assert alerts.result_rows[0] == ("raised", "warning", 4)
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
