@@ -36,7 +36,7 @@ def test_each_budget_says_what_is_used_of_it_and_where_that_leads(
     assert "1 of 4 is at the limit: agent shopper." in page_html
     full, half = read_cells(page_html, ">agent shopper<"), read_cells(page_html, ">team &lt;b&gt;")
     assert full[1:4] == ["$1.00 billed in 1 hour", "110.0%", "$0.00"] and full[5:] == ["used up", "–"]
-    assert half[1:4] == ["$17.00 billed in 1 day", "64.7%", "$6.00"] and half[5].startswith("used up in ")
+    assert half[1:4] == ["$17.00 billed in 1 day", "66.2%", "$5.75"] and half[5].startswith("used up in ")
     assert read_cells(page_html, ">team nobody<")[1:] == ["$5.00 billed in 1 day", "0.0%", "$5.00", "–", "–", "–"]
     assert read_cells(page_html, ">feature summaries<")[1:4] == ["€4.00 billed in 1 day", "25.0%", "€3.00"], (
         "dollars are not euros"
