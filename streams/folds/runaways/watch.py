@@ -59,6 +59,8 @@ def watch_entry(event: Event, entry: Entry, state: State, emit: Emit) -> None:
     key: Key = (NAME, event.organization, dimensions.session, dimensions.agent or "")
     signature, rules = sign_call(dimensions), load_rules(event.organization, state)
     run = _load_current_run(key, event, state, emit)
+    if run is None and signature is None and dimensions.agent is None:
+        return
     if dimensions.agent is not None:
         _watch_tree(run is None, signature, rules, event, entry, state, emit)
     next_run = _take_call(key, run, signature, event, entry, emit)
